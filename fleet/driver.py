@@ -1,0 +1,332 @@
+"""The contract between fleet and a vendor: what a driver author implements and what it is given.
+
+A driver translates. `observe` turns what the router says into an `Observed`; `render` turns the changes the core wants into a
+`Script` of native requests. It holds no connection and no state, and does not diff, sort, retry, sleep, log or read
+the inventory. Everything it cannot do is declared in `limits`, as data, with the sentence an operator needs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Generic, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from .changes import Batch as ChangeBatch
+from .changes import Change
+from .link import Link, Reply, Request, Target
+from .model import (
+    ClampMss,
+    Configuration,
+    Endpoint,
+    Forward,
+    Interface,
+    IPAddress,
+    IPNetwork,
+    ListenPort,
+    Management,
+    NoMasquerade,
+    Opening,
+    Peer,
+    PublicKey,
+    Secret,
+)
+
+CONTRACT: Final = 1
+"""Version of this contract; a driver states the one it was written for."""
+
+ALL_OPENINGS: Final[frozenset[type[Opening]]] = frozenset({ListenPort, Forward, NoMasquerade, ClampMss, Management})
+
+MANAGE_KEY: Final[Mapping[type[Opening], str]] = {
+    ListenPort: "listen_port",
+    Forward: "forwarding",
+    NoMasquerade: "masquerade",
+    ClampMss: "mss",
+    Management: "management",
+}
+"""Which key of `manage:` opts out of which opening."""
+
+
+class NoOptions(BaseModel):
+    """The `options:` of a driver that has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One thing this vendor or router cannot do: the changes it forbids (class names) and the operator's sentence."""
+
+    forbids: frozenset[str]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a driver can express, as data. The class attribute is the optimistic bound, `Observed.limits` this router's.
+
+    unit               what one write replaces: one item, one batch of items, or the whole file
+    guard              `native` (the vendor's timed undo), `emulated` (ours, on the router) or `none`
+    guard_cost         what an undo that fires costs: `none` or `reboot`
+    makes_keys         the router makes its own private key and never shows it
+    stages_keys        a second key can wait on the router beside the one in use
+    empty_allowed_ips  a peer may have no allowed IPs (a parked peer); else it is parked on a /32 of 198.18.0.0/15
+    undo_actions       how many actions a native undo holds, None for no limit
+    batch              how many independent requests may be in flight
+    routes             `derived` (the vendor makes them from allowed IPs), `static` (we write them), `none`
+    openings           kinds of opening the driver can write
+    reresolve          the router can resolve a named endpoint again by itself
+    endpoint_names     an endpoint may be a DNS name
+    preshared_keys     peers may have preshared keys
+    ipv6               addresses and allowed IPs may be IPv6
+    interfaces         how many interfaces of ours it can hold, None for no limit
+    cannot             anything else, each with its sentence
+    """
+
+    unit: Literal["item", "batch", "file"] = "item"
+    guard: Literal["native", "emulated", "none"] = "none"
+    guard_cost: Literal["none", "reboot"] = "none"
+    makes_keys: bool = True
+    stages_keys: bool = False
+    empty_allowed_ips: bool = True
+    undo_actions: int | None = None
+    batch: int = 16
+    routes: Literal["derived", "static", "none"] = "static"
+    openings: frozenset[type[Opening]] = ALL_OPENINGS
+    reresolve: bool = True
+    endpoint_names: bool = True
+    preshared_keys: bool = True
+    ipv6: bool = True
+    interfaces: int | None = None
+    cannot: tuple[Limit, ...] = ()
+
+    def refusals(self, wanted: Interface) -> list[str]:
+        """Sentences about what this intent needs and the router cannot have; empty if all of it can be expressed.
+
+        Aspects in `wanted.unmanaged` are somebody else's and never refused.
+        """
+        return [*self._refused_peers(wanted), *self._refused_surroundings(wanted)]
+
+    def forbidden(self, change: Change) -> str | None:
+        """The sentence of the first limit in `cannot` that forbids this change, None if it is allowed."""
+        for limit in self.cannot:
+            if type(change).__name__ in limit.forbids:
+                return limit.sentence
+        return None
+
+    def _refused_peers(self, wanted: Interface) -> list[str]:
+        said = []
+        peers = wanted.peers.values()
+        if not self.preshared_keys and any(peer.preshared_key is not None for peer in peers):
+            said.append("preshared keys cannot be set: use `preshared_keys: false` for this overlay")
+        if not self.endpoint_names:
+            names = sorted({peer.endpoint.host for peer in peers if peer.endpoint and peer.endpoint.ip is None})
+            if names:
+                said.append(f"an endpoint must be an address, {names[0]} is a name: give the hub an address as endpoint")
+        if not self.ipv6 and any(address.version == 6 for address in wanted.addresses):
+            said.append("IPv6 inside the tunnel is not possible: leave `ipv6` out of the overlay")
+        if not self.empty_allowed_ips and any(not peer.allowed_ips for peer in peers):
+            said.append("a peer without allowed IPs is not possible")
+        return said
+
+    def _refused_surroundings(self, wanted: Interface) -> list[str]:
+        said = []
+        if self.routes == "none" and wanted.routes and "routes" not in wanted.unmanaged:
+            said.append("routes cannot be written: add them by hand and set `manage: {routes: false}`")
+        for opening in wanted.openings.values():
+            key = MANAGE_KEY[type(opening)]
+            if type(opening) not in self.openings and key not in wanted.unmanaged:
+                said.append(f"{opening}: cannot be written: do it by hand and set `manage: {{{key}: false}}`")
+        if wanted.reresolve and not self.reresolve and "resolve" not in wanted.unmanaged:
+            said.append("named endpoints cannot be resolved again by the router: set `manage: {resolve: false}`")
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Facts of one peer that are never configuration.
+
+    `handshake_age` in seconds, as the router measured it at the read, None when there never was one; bytes since the
+    peer was made; `endpoint` as learned.
+    """
+
+    handshake_age: float | None = None
+    received: int = 0
+    sent: int = 0
+    endpoint: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSeen:
+    """An armed or left-over undo found on the router: whose plan, and in how many seconds it fires (None: unknown)."""
+
+    plan_id: str
+    fires_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one read says.
+
+    `stored` is the configuration that survives a reboot, `running` what works now, normalised alike; running is None where
+    the vendor shows only one. Both hold every WireGuard interface, foreign ones too, with marks where objects carry them.
+    Only routes and openings of interfaces of ours, or marked ones, are reported.
+    `live` is by interface and public key. `connected` are prefixes directly connected outside WireGuard interfaces.
+    `clock` is the router's idea of Unix time, None if unread. `rights` lists what the account lacks, as sentences.
+    `notes` are sentences for the operator (something claimed, something odd). `native` is the driver's own:
+    the core never opens or stores it.
+    """
+
+    stored: Configuration
+    running: Configuration | None = None
+    live: Mapping[str, Mapping[PublicKey, Live]] = field(default_factory=dict)
+    version: str = ""
+    model: str = ""
+    limits: Limits = Limits()
+    guard: GuardSeen | None = None
+    settled: bool = True
+    connected: tuple[IPNetwork, ...] = ()
+    clock: float | None = None
+    rights: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    native: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouterPlan:
+    """What one router should become.
+
+    `batches` are the changes in the order they must land; those of one batch are independent. `desired` is the whole
+    wanted state of our interfaces (whole-file vendors write it), every preshared key a Secret. `private_keys` holds, by
+    interface name, keys that the router does not make itself. `snapshot` is what the guard restores. `confirm_within` is
+    the guard's window in seconds, 0: no guard; `arm` is True only for the first pass of a run.
+    """
+
+    target: Target
+    plan_id: str
+    batches: tuple[ChangeBatch, ...]
+    desired: Configuration
+    private_keys: Mapping[str, Secret] = field(default_factory=dict)
+    snapshot: Configuration = field(default_factory=dict)
+    confirm_within: int = 0
+    arm: bool = False
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """All changes in order."""
+        return tuple(change for batch in self.batches for change in batch)
+
+
+Interrupts: TypeAlias = Literal["nothing", "peer", "interface", "reboot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line an operator reads, the requests that do it, the changes it covers, and what it interrupts meanwhile."""
+
+    summary: str
+    requests: tuple[Request, ...]
+    covers: tuple[Change, ...] = ()
+    interrupts: Interrupts = "nothing"
+
+
+Batch: TypeAlias = tuple[Step, ...]
+"""Steps that are independent of one another and may be sent together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Native requests for one pass over one router, as plain data.
+
+    prepare   creates only what nothing refers to yet; unguarded
+    guarded   arming (a step that covers nothing) and the changes
+    confirm   requests after verify, on a fresh connection: disarm, or save
+    cleanup   after confirm: deletes, save; repeated by the next sync if lost
+    trip      runs the armed undo now
+    """
+
+    guarded: tuple[Batch, ...]
+    prepare: tuple[Batch, ...] = ()
+    confirm: tuple[Request, ...] = ()
+    cleanup: tuple[Batch, ...] = ()
+    trip: tuple[Request, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps in the order they are sent."""
+        return tuple(step for phase in (self.prepare, self.guarded, self.cleanup) for batch in phase for step in batch)
+
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Generic[Answer]):
+    """Requests with the pure function that reads their replies."""
+
+    requests: tuple[Request, ...]
+    parse: Callable[[tuple[Reply, ...]], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A ping from the router: `source` is one of its own addresses, `size` payload bytes, `count` packets."""
+
+    target: IPAddress
+    source: IPAddress | None = None
+    size: int = 56
+    count: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """Packets sent and received, and the average round trip in milliseconds (None if none came back)."""
+
+    sent: int
+    received: int
+    milliseconds: float | None = None
+
+
+class Driver(ABC):
+    """Speaks one vendor's dialect. Holds no connection and no state between calls.
+
+    Class data: `name` is the inventory's `driver:` value, `transport` one of fleet's or a plugin's, `port` the default
+    TCP port of management, `jump` whether other routers may be reached through this one, `Options` validates `options:`.
+    """
+
+    name: ClassVar[str]
+    transport: ClassVar[str]
+    contract: ClassVar[int] = CONTRACT
+    port: ClassVar[int] = 22
+    jump: ClassVar[bool] = False
+    Options: ClassVar[type[BaseModel]] = NoOptions
+    limits: ClassVar[Limits] = Limits()
+
+    @abstractmethod
+    def observe(self, link: Link) -> Observed:
+        """Read everything in as few round trips as the vendor allows. Raises RouterError, Unparseable."""
+
+    @abstractmethod
+    def render(self, plan: RouterPlan, observed: Observed) -> Script:
+        """Pure: the native requests that bring about exactly `plan.batches`, in that order."""
+
+    def check(self, request: Request, reply: Reply) -> None:  # noqa: B027 - optional by design, absent means transport decides
+        """Raise Rejected if the reply means no though the transport took it for yes."""
+
+    # Each of the following answers None where the vendor, or this router, cannot: a declared limit.
+    def probe(self, probe: Probe, observed: Observed) -> Ask[ProbeResult] | None:
+        """Ping from the router."""
+        return None
+
+    def rehandshake(self, interface: str, peer: Peer, observed: Observed) -> tuple[Request, ...] | None:
+        """Requests that force a new handshake with this peer without changing configuration in the end."""
+        return None
+
+    def account(self, username: str) -> str | None:
+        """Commands that an administrator pastes to create the management account with the rights the driver needs."""
+        return None
+
+
+DriverClass: TypeAlias = type[Driver]

@@ -1,0 +1,310 @@
+"""The one seam between drivers and routers: plain-data requests, replies, and the Link that carries them.
+
+Everything that concerns talking (retry where repeating is safe, timeouts, redaction, recording) happens here once.
+Drivers build requests and read replies; transports turn requests into bytes; nobody else opens a connection.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from .errors import ConnectionLost, Rejected, RouterError, Unreachable
+from .model import Secret
+
+Part: TypeAlias = str | Secret
+Body: TypeAlias = "str | int | float | bool | None | Secret | Sequence[Body] | Mapping[str, Body]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One thing sent to a router, as plain data: comparable, showable, replayable.
+
+    `reads`: repeating it is safe. `shared`: answered once per endpoint and pass (one controller, many sites).
+    `timeout` in seconds covers the whole exchange.
+    """
+
+    reads: bool = False
+    shared: bool = False
+    timeout: float = 30.0
+
+    def native(self) -> str:
+        """What the vendor's own tool would show, secrets as `***`; for `plan --native` and errors."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Exec(Request):
+    """Run `command` on a shell, with `stdin` as parts so that secrets stay typed and never reach argv.
+
+    Exit codes outside `accept` raise Rejected with the tail of standard error as evidence.
+    """
+
+    command: str
+    stdin: tuple[Part, ...] = ()
+    accept: frozenset[int] = frozenset({0})
+
+    def native(self) -> str:
+        """The command, then its standard input indented."""
+        text = "".join(str(part) for part in self.stdin)
+        return self.command + ("\n" + "\n".join(f"    {line}" for line in text.splitlines()) if text else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Words(Request):
+    """One RouterOS API sentence: `command` (`/ip/address/add`), attributes in order, query words (`?comment=x`)."""
+
+    command: str
+    attributes: tuple[tuple[str, Part], ...] = ()
+    queries: tuple[str, ...] = ()
+
+    def native(self) -> str:
+        """In console spelling: `/ip/address/add address=10.0.0.1/24 interface=wg0`."""
+        words = [f'{name}="{value}"' if " " in str(value) else f"{name}={value}" for name, value in self.attributes]
+        return " ".join([self.command, *words, *self.queries])
+
+
+@dataclass(frozen=True, slots=True)
+class Http(Request):
+    """One REST call. `path` is relative to the transport's base; `body` is JSON with Secret leaves, None for no body."""
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: Body = None
+
+    def native(self) -> str:
+        """Method, path and body on one line."""
+        query = "?" + "&".join(f"{name}={value}" for name, value in self.query) if self.query else ""
+        return f"{self.method} {self.path}{query}" + ("" if self.body is None else f" {shown(self.body)}")
+
+
+def shown(body: Body) -> str:
+    """A JSON-like body in one line, with every Secret as `***`."""
+    if isinstance(body, Mapping):
+        return "{" + ", ".join(f"{name}: {shown(value)}" for name, value in body.items()) + "}"
+    if isinstance(body, str | int | float | Secret) or body is None:
+        return str(body)
+    return "[" + ", ".join(shown(value) for value in body) + "]"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back. Each transport fills what it has.
+
+    `text`: standard output or body. `error`: standard error. `code`: exit code or HTTP status. `rows`: RouterOS `!re`
+    sentences as raw words. `value`: RouterOS `=ret=`. `data`: decoded JSON.
+    """
+
+    text: str = ""
+    error: str = field(default="", repr=False)
+    code: int = 0
+    rows: tuple[Mapping[str, str], ...] = ()
+    value: str | None = None
+    data: object = None
+
+    def __repr__(self) -> str:
+        # A reply may hold secrets that a router printed; a traceback must not.
+        return f"Reply(code={self.code}, {len(self.text)} characters, {len(self.rows)} rows)"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a router's management answers: `host` without brackets, TCP `port`."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to log in to one router, resolved and ready for a transport.
+
+    `addresses` are tried in order. `ssh_key` is private key text. `host_keys` are accepted identities (OpenSSH public
+    key lines or `SHA256:...`), empty: none pinned yet, the one seen is to be pinned. `tls_fingerprint` is 64 hex digits.
+    `plain_ok` says why an unencrypted connection is allowed, empty if it is not.
+    """
+
+    router: str
+    addresses: tuple[Address, ...]
+    username: str | None = None
+    password: Secret | None = None
+    ssh_key: Secret | None = None
+    api_key: Secret | None = None
+    api_secret: Secret | None = None
+    host_keys: tuple[str, ...] = ()
+    tls_fingerprint: str | None = None
+    tls_ca: str | None = None
+    plain_ok: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Session(Protocol):
+    """One open, logged-in connection."""
+
+    identity: str
+    """Host key line or certificate fingerprint seen at connect, empty for a plain connection."""
+
+    address: Address
+    """The address that answered."""
+
+    def send(self, requests: Sequence[Request]) -> list[Reply | RouterError]:
+        """Send independent requests, together where the protocol can; one reply or error for each, in order.
+
+        A request that was never sent because the connection broke gets ConnectionLost(sent=False).
+        """
+
+    def close(self) -> None:
+        """Close without waiting for the router; never raises."""
+
+
+Connect: TypeAlias = Callable[[], Session]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a driver may know about the router it talks to: names and its own options, never how it is reached."""
+
+    router: str
+    overlay: str
+    interfaces: tuple[str, ...]
+    options: object = None
+
+
+class Link(Protocol):
+    """What a driver sees: real, recording, replaying or simulated."""
+
+    @property
+    def target(self) -> Target:
+        """The router's names and options."""
+
+    def send(self, request: Request) -> Reply:
+        """Send one request. Raises RouterError."""
+
+    def send_all(self, requests: Sequence[Request]) -> list[Reply]:
+        """Send independent requests together where the protocol can. Raises the first error."""
+
+
+Check: TypeAlias = Callable[[Request, Reply], None]
+Observer: TypeAlias = Callable[[Request, "Reply | RouterError", float], None]
+
+
+def _no_check(request: Request, reply: Reply) -> None:
+    """The check of drivers whose transport already tells yes from no."""
+
+
+class RouterLink:
+    """A Link over a real connection, opened on first use and again after a loss where repeating is safe.
+
+    `check` is the driver's own test of replies that say "200, failed". `observer` sees every exchange (recording,
+    counting); it is called with the request, the reply or error, and the seconds it took.
+    """
+
+    READ_ATTEMPTS = 3
+
+    def __init__(
+        self,
+        target: Target,
+        connect: Connect,
+        *,
+        check: Check = _no_check,
+        observer: Observer | None = None,
+    ) -> None:
+        self._target = target
+        self._connect = connect
+        self._check = check
+        self._observer = observer
+        self._session: Session | None = None
+
+    @property
+    def target(self) -> Target:
+        """The router's names and options."""
+        return self._target
+
+    @property
+    def session(self) -> Session:
+        """The open session; connects if there is none. Raises Unreachable, LoginFailed, IdentityChanged."""
+        if self._session is None:
+            self._session = self._named(self._connect)
+        return self._session
+
+    def send(self, request: Request) -> Reply:
+        """Send one request. Raises RouterError."""
+        return self.send_all([request])[0]
+
+    def send_all(self, requests: Sequence[Request]) -> list[Reply]:
+        """Send independent requests together where the protocol can. Raises the first error, in request order."""
+        replies: list[Reply] = []
+        for reply in self.attempt(requests):
+            if isinstance(reply, RouterError):
+                raise reply
+            replies.append(reply)
+        return replies
+
+    def attempt(self, requests: Sequence[Request]) -> list[Reply | RouterError]:
+        """Like send_all, but each request has its own reply or error: for applying, where the truth is per request.
+
+        Requests lost before they were sent, and reads, are sent again on a new connection; a write that may have
+        arrived is never repeated, its ConnectionLost(sent=True) is the answer.
+        """
+        outcome: list[Reply | RouterError | None] = [None] * len(requests)
+        for attempt in range(self.READ_ATTEMPTS):
+            missing = [index for index, reply in enumerate(outcome) if reply is None or _again(requests[index], reply)]
+            if not missing:
+                break
+            try:
+                self._exchange(requests, missing, outcome)
+            except Unreachable as error:
+                if attempt == 0 and all(reply is None for reply in outcome):
+                    raise
+                for index in missing:
+                    outcome[index] = outcome[index] or error
+                break
+        return [reply for reply in outcome if reply is not None]
+
+    def fresh(self) -> None:
+        """Drop the connection; the next request opens a new one."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    close = fresh
+
+    def _exchange(self, requests: Sequence[Request], which: list[int], outcome: list[Reply | RouterError | None]) -> None:
+        session = self.session
+        began = time.monotonic()
+        replies = session.send([requests[index] for index in which])
+        took = time.monotonic() - began
+        for index, reply in zip(which, replies, strict=True):
+            outcome[index] = self._checked(requests[index], reply)
+            if self._observer is not None:
+                self._observer(requests[index], reply, took)
+        if any(isinstance(reply, ConnectionLost) for reply in replies):
+            self.fresh()
+
+    def _checked(self, request: Request, reply: Reply | RouterError) -> Reply | RouterError:
+        if isinstance(reply, Reply):
+            try:
+                self._check(request, reply)
+            except Rejected as error:
+                reply = error
+        if isinstance(reply, RouterError) and not reply.router:
+            reply.router = self._target.router
+        return reply
+
+    def _named(self, connect: Connect) -> Session:
+        try:
+            return connect()
+        except RouterError as error:
+            error.router = error.router or self._target.router
+            raise
+
+
+def _again(request: Request, reply: Reply | RouterError) -> bool:
+    return isinstance(reply, ConnectionLost) and (request.reads or not reply.sent)
