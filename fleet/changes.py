@@ -136,6 +136,21 @@ class SetPeer(_Change):
         return f"peer {new.label}: " + ", ".join(text for name, text in says.items() if name in self.differing)
 
 
+def same(name: str, observed: Peer, wanted: Peer) -> bool:
+    """True if attribute `name` of an observed peer needs no write.
+
+    A preshared key the device hides equals any wanted one while the mark matches: a mark is written with the key, and a
+    pair's preshared key never changes without a new key.
+    """
+    seen, want = getattr(observed, name), getattr(wanted, name)
+    if name != "preshared_key" or seen is None or want is None:
+        return bool(seen == want)
+    if seen is HIDDEN:
+        return observed.mark is not None and observed.mark == wanted.mark
+    # A key not derived (offline, or no fleet secret) cannot be compared; that it is set is all that is known.
+    return isinstance(want, DerivedKey) or want is HIDDEN or bool(seen == want)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovePeer(_Change):
     """A peer of ours goes."""
