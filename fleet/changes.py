@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from .model import Interface, IPInterface, KeyOf, Opening, Peer, PublicKey, Route, sorted_networks
+from .model import HIDDEN, DerivedKey, Interface, IPInterface, KeyOf, Opening, Peer, PublicKey, Route, sorted_networks
 
 Reason: TypeAlias = Literal["intent", "drift", ""]
 """`intent`: the inventory moved since the last confirmed sync; `drift`: the router moved; empty: not known."""

@@ -1,0 +1,28 @@
+"""The drivers and transports that fleet ships, registered through the same hooks as anyone's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .driver import Driver
+from .hookspecs import hookimpl
+from .transports import Transport
+
+
+@hookimpl
+def fleet_drivers() -> Iterable[type[Driver]]:
+    """The built-in drivers."""
+    from .drivers.manual import ManualDriver
+    from .drivers.mikrotik import MikrotikDriver
+    from .drivers.wg_quick import WgQuickDriver
+
+    return [MikrotikDriver, WgQuickDriver, ManualDriver]
+
+
+@hookimpl
+def fleet_transports() -> Iterable[type[Transport]]:
+    """The built-in transports."""
+    from .transports.routeros import RouterosTransport
+    from .transports.ssh import SshTransport
+
+    return [SshTransport, RouterosTransport]

@@ -1,0 +1,1 @@
+"""The drivers that fleet ships: one module or package per vendor, and nothing else in it."""
