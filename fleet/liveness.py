@@ -1,0 +1,76 @@
+"""Whether tunnels live, judged from handshakes on either end. Pure.
+
+Classes: `alive` (a handshake younger than 180 s on either end), `idle` (nobody keeps it alive and nothing was sent: no
+verdict), `waiting` (somebody should keep it alive and no fresh handshake is seen).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .driver import Observed
+from .model import Configuration, Facts, PublicKey
+
+FRESH_SECONDS = 180.0
+"""A session is renewed every 120 s and dead at 180 (REJECT_AFTER_TIME of the protocol)."""
+
+Verdict: TypeAlias = Literal["alive", "idle", "waiting"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One pair of routers that peer: `dialler` is the end that has an endpoint to dial and keeps the session alive."""
+
+    one: str
+    other: str
+    dialler: str
+    verdict: Verdict
+    age: float | None
+
+
+def judge(
+    pairs: Iterable[tuple[str, str]],
+    facts: Facts,
+    wanted: Mapping[str, Configuration],
+    observed: Mapping[str, Observed],
+) -> list[Session]:
+    """Every pair of which at least one end was read. `wanted` and `observed` are by router name."""
+    sessions = []
+    for one, other in pairs:
+        ages = [
+            age
+            for near, far in ((one, other), (other, one))
+            if near in observed and (age := handshake_age(observed[near], facts, far)) is not None
+        ]
+        if one not in observed and other not in observed:
+            continue
+        dialler = _dialler(one, other, facts, wanted)
+        age = min(ages, default=None)
+        if age is not None and age < FRESH_SECONDS:
+            verdict: Verdict = "alive"
+        elif dialler == "":
+            verdict = "idle"
+        else:
+            verdict = "waiting"
+        sessions.append(Session(one, other, dialler, verdict, age))
+    return sessions
+
+
+def handshake_age(observed: Observed, facts: Facts, far: str) -> float | None:
+    """Seconds since the newest handshake with router `far`, None if there was none."""
+    key = facts[far].public_key if far in facts else None
+    ages = [live[key].handshake_age for live in observed.live.values() if isinstance(key, PublicKey) and key in live]
+    return min((age for age in ages if age is not None), default=None)
+
+
+def _dialler(one: str, other: str, facts: Facts, wanted: Mapping[str, Configuration]) -> str:
+    """The end whose wanted peer has an endpoint and a keepalive, empty if neither end sends one."""
+    for near, far in ((one, other), (other, one)):
+        key = facts[far].public_key if far in facts else None
+        for interface in wanted.get(near, {}).values():
+            peer = interface.peers.get(key) if key is not None else None
+            if peer is not None and peer.endpoint is not None and peer.persistent_keepalive:
+                return near
+    return ""
