@@ -1,0 +1,1 @@
+"""Shipped for driver authors: simulators, contract suite, transcript replay."""
