@@ -18,6 +18,7 @@ from .changes import Batch as ChangeBatch
 from .changes import Change
 from .link import Link, Reply, Request, Target
 from .model import (
+    MANAGE_KEY,
     ClampMss,
     Configuration,
     Endpoint,
@@ -38,15 +39,6 @@ CONTRACT: Final = 1
 """Version of this contract; a driver states the one it was written for."""
 
 ALL_OPENINGS: Final[frozenset[type[Opening]]] = frozenset({ListenPort, Forward, NoMasquerade, ClampMss, Management})
-
-MANAGE_KEY: Final[Mapping[type[Opening], str]] = {
-    ListenPort: "listen_port",
-    Forward: "forwarding",
-    NoMasquerade: "masquerade",
-    ClampMss: "mss",
-    Management: "management",
-}
-"""Which key of `manage:` opts out of which opening."""
 
 
 class NoOptions(BaseModel):

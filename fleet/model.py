@@ -353,6 +353,17 @@ Configuration: TypeAlias = Mapping[str, Interface]
 MANAGED: Final = frozenset({"routes", "forwarding", "listen_port", "masquerade", "mss", "management", "resolve"})
 """Keys of `manage:`; all are ours by default."""
 
+MANAGE_KEY: Final[Mapping[type[Opening], str]] = MappingProxyType(
+    {
+        ListenPort: "listen_port",
+        Forward: "forwarding",
+        NoMasquerade: "masquerade",
+        ClampMss: "mss",
+        Management: "management",
+    }
+)
+"""Which key of `manage:` opts out of which opening."""
+
 Role: TypeAlias = Literal["hub", "spoke"]
 Topology: TypeAlias = Literal["hub-and-spoke", "full-mesh"]
 Custody: TypeAlias = Literal["device", "escrow"]
