@@ -135,7 +135,7 @@ class Desired:
         self._topology = topology
         self._mgmt_ports = mgmt_ports
         self._peers: dict[tuple[str, int, int], Peer] = {}
-        self._routes: dict[str, dict[IPNetwork, Route]] = {}
+        self._stock: dict[str, tuple[frozenset[IPNetwork], dict[IPNetwork, Route]]] = {}
         self._connected = frozenset(fleet.overlay.prefixes).union(*(site.hosts for site in topology.sites.values()))
         self.names: tuple[str, ...] = tuple(topology.sites)
         self.addresses: Mapping[str, tuple[IPAddress, ...]] = {name: site.addresses for name, site in topology.sites.items()}
@@ -232,17 +232,26 @@ class Desired:
         for other, prefixes in carried:
             if other.key is None:
                 continue
-            if prefixes is other.reach:
-                routes.update(self._routes_to(other))
-            else:
-                routes.update((prefix, Route(prefix, other.mark)) for prefix in prefixes - self._connected)
+            routes.update(self._routes_to(other, prefixes))
         return routes
 
-    def _routes_to(self, other: Site) -> dict[IPNetwork, Route]:
-        """Routes to a router's own LANs, made once: copying a dict hashes nothing, and hashing a network is what costs."""
-        routes = self._routes.get(other.name)
-        if routes is None:
-            routes = self._routes[other.name] = {prefix: Route(prefix, other.mark) for prefix in other.lans}
+    def _routes_to(self, other: Site, prefixes: frozenset[IPNetwork]) -> dict[IPNetwork, Route]:
+        """Routes to these prefixes through one router, from a stock of all that were ever asked for.
+
+        Copying a dict and subtracting sets hashes nothing, and hashing a network is what costs: a spoke without supernets
+        has ten thousand routes that every other spoke has too.
+        """
+        stocked, stock = self._stock.get(other.name, (_NOTHING, {}))
+        if fresh := prefixes - stocked - self._connected:
+            stock = {**stock, **{prefix: Route(prefix, other.mark) for prefix in fresh}}
+            stocked = stocked | fresh
+            self._stock[other.name] = stocked, stock
+        surplus = stocked - prefixes
+        if not surplus:
+            return stock
+        routes = stock.copy()
+        for prefix in surplus:
+            del routes[prefix]
         return routes
 
     def _openings(self, site: Site) -> Iterator[Opening]:
