@@ -65,6 +65,7 @@ class RouterReport:
     hint: str = ""
     seconds: float = 0.0
     included: str = ""
+    version: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready, secret-free by construction."""
@@ -72,6 +73,7 @@ class RouterReport:
             "router": self.router,
             "driver": self.driver,
             "role": self.role,
+            "version": self.version,
             "outcome": self.outcome,
             "changes": [change.to_dict() for change in self.changes],
             "notes": list(self.notes),

@@ -1,1 +1,1 @@
-"""Shipped for driver authors: simulators, contract suite, transcript replay."""
+"""What driver authors test with: the contract suite, transcript replay, simulators and a demo fleet. Shipped with fleet."""

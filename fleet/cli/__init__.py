@@ -1,0 +1,62 @@
+"""`fleet`: one module per command; arguments, output and exit codes here, logic elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import FleetError
+from .context import Context, report_error
+
+COMMANDS = ("init", "check", "plan", "sync", "status", "show", "render", "trust", "history", "drivers")
+
+app = typer.Typer(
+    name="fleet",
+    help="Agentless control plane for WireGuard site-to-site networks of mixed routers.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    inventory: Annotated[
+        Path, typer.Option("-i", "--inventory", envvar="FLEET_INVENTORY", help="Inventory: a file, or a directory of YAML.")
+    ] = Path("inventory"),
+    state: Annotated[
+        str | None,
+        typer.Option(
+            "--state", envvar="FLEET_STATE", help="State database URL; default SQLite in .fleet/ beside the inventory."
+        ),
+    ] = None,
+    verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv adds tracebacks.")] = 0,
+) -> None:
+    """Options that come before the command."""
+    context.obj = Context(inventory=inventory, state_url=state, verbose=verbose)
+
+
+for _name in COMMANDS:
+    app.command(name=_name)(import_module(f".{_name}", __name__).command)
+
+
+def main() -> None:
+    """Run the command line; every expected error is two lines and its exit code."""
+    try:
+        app(standalone_mode=False)
+    except SystemExit:
+        raise
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except BaseException as error:  # noqa: BLE001 - the outermost frame decides what a person sees of any error
+        sys.exit(report_error(error))
+
+
+__all__ = ["FleetError", "app", "main"]

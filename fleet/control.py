@@ -1,0 +1,347 @@
+"""The fleet as a whole: survey the routers, plan, bring them to the intent in the right order, judge whether tunnels live.
+
+`Controller` knows inventory, state and secret; the runner gives it concurrency, the engine handles one router. The order is
+fixed: first contact is interface and key on every reachable router, read back and pinned; then hubs learn, spokes
+switch, hubs forget; whether tunnels are alive is judged at the end, when both ends have been written.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from . import engine, overlay
+from .changes import Change
+from .driver import Driver, Observed
+from .engine import Intent
+from .errors import FleetError, IdentityChanged, PlanRefused
+from .events import Emit, silent
+from .model import Configuration, Fact, Facts, Fleet, IPAddress, KeyOf, PublicKey, Secret
+from .plan import Selection, labelled
+from .rebuild import own_interface, recover
+from .report import ChangeLine, FleetReport, RouterReport
+from .runner import Runner
+from .state import State
+
+
+class Reach(Protocol):
+    """How routers are reached; `fleet.reach` is the real one."""
+
+    def driver(self, name: str) -> Driver:
+        """The driver of a router."""
+
+    def router(self, name: str) -> engine.Router:
+        """An engine router whose link connects on first use and holds the router to its pins."""
+
+    def unpinned(self, name: str) -> engine.Router:
+        """The same without regard to pins and without pinning."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What one read of many routers gave: those that answered, and the error of each that did not."""
+
+    routers: dict[str, engine.Router] = field(default_factory=dict)
+    errors: dict[str, FleetError] = field(default_factory=dict)
+
+    def observed(self) -> dict[str, Observed]:
+        """The reads by router name."""
+        return {name: router.observed for name, router in self.routers.items() if router.observed is not None}
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A survey with what follows from it: facts (pinned, recovered, seen) and overlay addresses of every router."""
+
+    selection: Selection
+    survey: Survey
+    facts: dict[str, Fact]
+    addresses: Mapping[str, tuple[IPAddress, ...]]
+    notes: list[str] = field(default_factory=list)
+
+
+class Controller:
+    """One command's work on one fleet."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        *,
+        state: State,
+        reach: Reach,
+        runner: Runner,
+        secret: Secret | None = None,
+        make_secret: Callable[[], Secret] | None = None,
+        emit: Emit = silent,
+    ) -> None:
+        self.fleet = fleet
+        self.state = state
+        self.reach = reach
+        self.runner = runner
+        self.secret = secret
+        self.make_secret = make_secret
+        self.emit = emit
+        self._overlay = fleet.overlay.name
+
+    # ------------------------------------------------------------------------------------------------ survey
+    def contactable(self, name: str) -> bool:
+        """True for enabled routers that something can log in to."""
+        return self.fleet.routers[name].enabled and bool(self.reach.driver(name).transport)
+
+    def survey(self, names: Iterable[str]) -> Survey:
+        """Read these routers, all that can be contacted, in parallel."""
+        found = Survey()
+
+        def read(name: str) -> engine.Router:
+            router = self.reach.router(name)
+            engine.observe(router)
+            return router
+
+        for name, outcome in self.runner.run(read, [name for name in names if self.contactable(name)]).items():
+            if outcome.value is not None:
+                found.routers[name] = outcome.value
+            elif isinstance(outcome.error, FleetError):
+                found.errors[name] = outcome.error
+            elif outcome.error is not None:
+                raise outcome.error
+        return found
+
+    def prepare(self, selection: Selection) -> Prepared:
+        """Read what the selection needs and learn facts; nothing is written, neither on routers nor in the state.
+
+        Raises PlanRefused when addresses would have to be allocated while the state is empty and a hub is unread.
+        """
+        pinned = self.state.facts(self._overlay)
+        names = set(selection.names)
+        if any(name not in pinned for name in self.fleet.routers if self.fleet.routers[name].enabled):
+            names |= {hub.name for hub in self.fleet.hubs}
+        survey = self.survey(name for name in self.fleet.routers if name in names)
+        facts = self._facts(pinned, survey)
+        self._refuse_guessing(pinned, facts, survey)
+        held = frozenset(
+            address
+            for name, addresses in self.state.held(self._overlay).items()
+            if name not in self.fleet.routers
+            for address in addresses
+        )
+        known = {name: fact for name, fact in facts.items() if name in self.fleet.routers}
+        addresses = overlay.allocate(self.fleet, known, held | _addresses_of_strangers(facts, self.fleet))
+        prepared = Prepared(selection, survey, known, addresses)
+        prepared.notes += self._notes(survey)
+        return prepared
+
+    def facts(self, survey: Survey) -> dict[str, Fact]:
+        """What is pinned, what the marks say and what the routers show, in this order of belief."""
+        return self._facts(self.state.facts(self._overlay), survey)
+
+    def _facts(self, pinned: Mapping[str, Fact], survey: Survey) -> dict[str, Fact]:
+        observed = survey.observed()
+        found = recover(self.fleet, observed)
+        tombstones = self.state.tombstones(self._overlay)
+        facts: dict[str, Fact] = {}
+        for name in {**self.fleet.routers, **found}:
+            fact = pinned.get(name, Fact())
+            seen = found.get(name, Fact())
+            given = self.fleet.routers[name].public_key if name in self.fleet.routers else None
+            key = given or fact.public_key or seen.public_key or self._unmarked_key(name, observed)
+            facts[name] = replace(
+                fact,
+                public_key=None if key in tombstones else key,
+                addresses=fact.addresses or seen.addresses,
+                epoch=fact.epoch if fact.public_key else seen.epoch,
+            )
+        return facts
+
+    def _unmarked_key(self, name: str, observed: Mapping[str, Observed]) -> PublicKey | None:
+        """The key of an interface of ours that carries no mark: only if it already has the address that is wanted."""
+        if name not in observed or name not in self.fleet.routers:
+            return None
+        interface = own_interface(observed[name], self.fleet, name)
+        given = set(self.fleet.routers[name].addresses)
+        if interface is None or not isinstance(interface.public_key, PublicKey):
+            return None
+        return interface.public_key if given & {address.ip for address in interface.addresses} else None
+
+    def _refuse_guessing(self, pinned: Mapping[str, Fact], facts: Mapping[str, Fact], survey: Survey) -> None:
+        if pinned:
+            return
+        unread = [hub.name for hub in self.fleet.hubs if hub.name in survey.errors]
+        families = {prefix.version for prefix in self.fleet.overlay.prefixes}
+        guessed = [
+            router.name
+            for router in self.fleet.enabled
+            if families - {address.version for address in (*router.addresses, *facts[router.name].addresses)}
+        ]
+        if unread and guessed:
+            error = survey.errors[unread[0]]
+            raise PlanRefused(
+                f"the state is empty and hub {unread[0]} cannot be read ({error.summary}): "
+                f"an address for {guessed[0]} might be taken already",
+                f"bring {unread[0]} back, restore the state, or write `address:` for {', '.join(guessed[:3])}",
+            )
+
+    def _notes(self, survey: Survey) -> list[str]:
+        lans = [(router.name, lan) for router in self.fleet.enabled for lan in router.lans]
+        return [
+            f"{name}: its WAN side {prefix} lies inside {owner}'s LAN {lan}: hosts there cannot be told apart; renumber one"
+            for name, observed in survey.observed().items()
+            for prefix in observed.connected
+            for owner, lan in lans
+            if owner != name
+            and prefix.version == lan.version
+            and prefix.subnet_of(lan)  # type: ignore[arg-type]  # versions are equal
+            and prefix.prefixlen > 0
+        ] + [f"{name}: {note}" for name, observed in survey.observed().items() for note in observed.notes]
+
+    # -------------------------------------------------------------------------------------------------- plan
+    def plan(self, prepared: Prepared, *, native: bool = False) -> FleetReport:
+        """What a sync would do, from what was read; keys that do not exist yet stand as `key of NAME`."""
+        began = time.monotonic()
+        facts = self._with_symbols(prepared)
+        desired = self.desired(facts, prepared.addresses)
+        report = FleetReport("plan", self._overlay, notes=[*prepared.notes, *desired.notes])
+        report.not_enrolled = [name for name in desired.not_enrolled if name in prepared.selection.names]
+        for name in prepared.selection.names:
+            report.routers.append(self._planned(name, prepared, desired, native=native))
+        report.fingerprint = _fingerprint(report)
+        report.seconds = time.monotonic() - began
+        return report
+
+    def _planned(self, name: str, prepared: Prepared, desired: overlay.Desired, *, native: bool) -> RouterReport:
+        report = self.blank(name, prepared)
+        router = prepared.survey.routers.get(name)
+        if router is None:
+            return self.absent(report, prepared)
+        report.version = router.observed.version if router.observed else ""
+        try:
+            intent = self.intent(name, desired, prepared)
+            self.refuse_lost_key(router, prepared.facts[name], intent)
+            found = engine.compare(router, intent)
+            changes = self.label(name, engine.chosen(found.changes, intent))
+            if native and changes:
+                script = engine.render(router, intent, changes, "preview")
+                report.native = tuple(request.native() for step in script.steps for request in step.requests)
+        except FleetError as error:
+            return failed(report, error)
+        report.notes = (*found.claims, *found.foreign)
+        report.changes = tuple(map(line, changes))
+        report.outcome = "changes" if changes else "in sync"
+        return report
+
+    def blank(self, name: str, prepared: Prepared) -> RouterReport:
+        router = self.fleet.routers[name]
+        return RouterReport(name, router.driver, router.role, "in sync", included=prepared.selection.included.get(name, ""))
+
+    def absent(self, report: RouterReport, prepared: Prepared) -> RouterReport:
+        """A router without a read: suspended, manual, or one whose error is known."""
+        if not self.fleet.routers[report.router].enabled:
+            report.outcome = "suspended"
+        elif report.router in prepared.survey.errors:
+            return failed(report, prepared.survey.errors[report.router])
+        elif prepared.facts[report.router].public_key is None:
+            report.outcome = "not enrolled"
+            report.hint = "write its `public_key:` into the inventory"
+        return report
+
+    def _with_symbols(self, prepared: Prepared) -> dict[str, Fact]:
+        return {
+            name: replace(fact, public_key=symbol(name))
+            if fact.public_key is None and name in prepared.survey.routers
+            else fact
+            for name, fact in prepared.facts.items()
+        }
+
+    def desired(self, facts: Facts, addresses: Mapping[str, tuple[IPAddress, ...]]) -> overlay.Desired:
+        ports = {
+            name: router.port or self.reach.driver(name).port
+            for name, router in self.fleet.routers.items()
+            if self.reach.driver(name).transport
+        }
+        return overlay.desired_state(self.fleet, facts, addresses, ports)
+
+    def intent(self, name: str, desired: overlay.Desired, prepared: Prepared) -> Intent:
+        configuration = desired.configuration(name)
+        if self.secret is not None:
+            configuration = overlay.resolve_preshared(configuration, self.secret)
+        configuration = {
+            interface.name: replace(interface, public_key=KeyOf(name)) if interface.public_key == symbol(name) else interface
+            for interface in configuration.values()
+        }
+        chosen = prepared.selection.filter(name)
+        return Intent(configuration, wanted=chosen)
+
+    def label(self, name: str, changes: Iterable[Change]) -> tuple[Change, ...]:
+        confirmed = self.state.confirmed(self._overlay, name)
+        return labelled(tuple(changes), confirmed.objects if confirmed else None)
+
+    def refuse_lost_key(self, router: engine.Router, fact: Fact, intent: Intent) -> None:
+        """A router whose key is pinned and whose interface is gone needs that very key: from escrow, or a person decides.
+
+        Raises IdentityChanged when the key is not in escrow.
+        """
+        assert router.observed is not None
+        for interface in intent.configuration.values():
+            if fact.public_key is None or interface.name in router.observed.stored or interface.name in intent.private_keys:
+                continue
+            escrow = self.state.get_escrow(self._overlay, router.name)
+            if escrow is not None and escrow.public_key == fact.public_key:
+                continue
+            raise IdentityChanged(
+                f"{router.name}: interface {interface.name} is gone, and with it the key {fact.public_key[:8]}... that is pinned",
+                f"if the router was reset or replaced, accept a new key with `fleet trust {router.name}`",
+                router=router.name,
+            )
+
+    def escrow_note(self, name: str, observed: Observed) -> str:
+        """A sentence about the only hub when its key exists and is not in escrow; empty otherwise."""
+        router = self.fleet.routers[name]
+        only_hub = router.role == "hub" and len(self.fleet.hubs) == 1
+        if (router.keys.custody or ("escrow" if only_hub else "device")) != "escrow":
+            return ""
+        interface = own_interface(observed, self.fleet, name)
+        if interface is None or not isinstance(interface.public_key, PublicKey):
+            return ""
+        held = self.state.get_escrow(self._overlay, name)
+        if held is not None and held.public_key == interface.public_key:
+            return ""
+        return "its key was made before fleet came and is not in escrow: if this router dies, every branch must be visited"
+
+    def remember(self, name: str, configuration: Configuration, version: str) -> None:
+        """Keep what was confirmed: the base for telling intent from drift, and for noticing a new firmware."""
+        self.state.set_confirmed(self._overlay, name, configuration, version)
+
+
+# ------------------------------------------------------------------------------------------------------ helpers
+def symbol(name: str) -> PublicKey:
+    """A stand-in for the key that router `name` will have, so that a first plan shows its peers. Never sent to a router."""
+    return PublicKey(base64.b64encode(hashlib.sha256(f"key of {name}".encode()).digest()).decode())
+
+
+def line(change: Change) -> ChangeLine:
+    """A change as people read it."""
+    kind = type(change).__name__
+    sign = "+" if kind.startswith("Add") else "-" if kind.startswith(("Remove", "Drop")) else "~"
+    return ChangeLine(sign, str(change), change.reason)
+
+
+def failed(report: RouterReport, error: FleetError) -> RouterReport:
+    """The report of a router whose work ended with this error."""
+    outcome = "refused" if isinstance(error, PlanRefused) else getattr(error, "outcome", "failed")
+    report.outcome = outcome
+    report.summary = error.summary.removeprefix(f"{report.router}: ")
+    report.hint = error.hint
+    return report
+
+
+def _addresses_of_strangers(facts: Mapping[str, Fact], fleet: Fleet) -> frozenset[IPAddress]:
+    """Addresses that marks on the routers give to routers which are no longer in the inventory."""
+    return frozenset(address for name, fact in facts.items() if name not in fleet.routers for address in fact.addresses)
+
+
+def _fingerprint(report: FleetReport) -> str:
+    shown = [(router.router, [(change.sign, change.text) for change in router.changes]) for router in report.routers]
+    return hashlib.sha256(repr((report.overlay, shown)).encode()).hexdigest()[:16]

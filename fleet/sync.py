@@ -1,0 +1,333 @@
+"""One sync of one fleet, from what was prepared to what became of every router.
+
+First contact makes interface and key on every reachable router that has none, reads the key back and pins it. Then
+hubs learn, spokes switch, hubs forget. At the end, when both ends of every tunnel have been written, liveness is judged.
+Each router's failure is its own; only what must stop everybody is raised.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from . import engine, keys, overlay
+from .changes import AddInterface, Change
+from .control import Controller, Prepared, failed, line
+from .driver import Probe
+from .engine import Intent, Journal
+from .errors import FleetError, RouterError, UsageError
+from .events import Event
+from .liveness import Session, judge
+from .model import Interface, KeyOf, PublicKey, Secret
+from .plan import split_removals
+from .rebuild import own_interface
+from .report import FleetReport, RouterReport
+
+ALIVE_WITHIN = 20.0
+"""Seconds that a tunnel written in this run gets to shake hands before its router is called waiting.
+
+WireGuard tries a handshake every 5 s, so this is three tries and a margin.
+"""
+
+
+class Sync:
+    """The state of one run; `reports` fill as it goes."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        prepared: Prepared,
+        journal: Journal,
+        run_id: str,
+        *,
+        alive_within: float = ALIVE_WITHIN,
+    ) -> None:
+        self._control = controller
+        self._prepared = prepared
+        self._journal = journal
+        self._run_id = run_id
+        self._alive_within = alive_within
+        self._fleet = controller.fleet
+        self._overlay = controller.fleet.overlay.name
+        self._facts = prepared.facts
+        self._survey = prepared.survey
+        self._made: dict[str, list[Change]] = {}
+        self._errors: dict[str, FleetError] = {}
+        self._idle_notes: dict[str, str] = {}
+        self._waiting: dict[str, str] = {}
+        self._desired: overlay.Desired | None = None
+
+    def run(self) -> FleetReport:
+        """Do it all. Raises UsageError before the first write when a secret is needed and cannot be had."""
+        began = time.monotonic()
+        self._need_secret()
+        self._pin()
+        self._first_contact()
+        self._desired = self._control.desired(self._facts, self._prepared.addresses)
+        self._stages()
+        self._judge()
+        self._remember()
+        report = self._report()
+        report.seconds = time.monotonic() - began
+        return report
+
+    # ------------------------------------------------------------------------------------------- preparations
+    def _need_secret(self) -> None:
+        """Make the fleet secret if this fleet has none and nothing of ours is out there; else it must be found."""
+        control = self._control
+        if control.secret is not None or not (self._fleet.overlay.preshared_keys or self._new_escrow()):
+            return
+        ours = [
+            name
+            for name, observed in self._survey.observed().items()
+            for interface in observed.stored.values()
+            if interface.mark is not None and interface.mark.overlay == self._overlay
+        ]
+        if ours or control.make_secret is None:
+            place = f"{ours[0]} already holds something of this fleet" if ours else "none was made"
+            raise UsageError(
+                f"the fleet secret is missing and {place}",
+                "copy .fleet/secret from where this fleet is managed, or set FLEET_SECRET; nothing was written",
+            )
+        control.secret = control.make_secret()
+        fingerprint = keys.secret_fingerprint(control.secret)
+        self._prepared.notes.append(f"a fleet secret was made; add to the inventory under overlay:  secret_id: {fingerprint}")
+
+    def _new_escrow(self) -> bool:
+        return any(self._custody(name) == "escrow" and self._facts[name].public_key is None for name in self._survey.routers)
+
+    def _pin(self) -> None:
+        """Addresses once given are kept, and keys once seen are known."""
+        for name, router in self._fleet.routers.items():
+            fact = replace(self._facts[name], addresses=tuple(self._prepared.addresses.get(name, ())))
+            self._facts[name] = fact
+            if router.enabled:
+                self._control.state.pin(
+                    self._overlay, name, public_key=fact.public_key, addresses=fact.addresses, epoch=fact.epoch
+                )
+
+    # ------------------------------------------------------------------------------------------ first contact
+    def _first_contact(self) -> None:
+        """Interface and key on every reachable selected router that has no key yet, read back and pinned."""
+        new = [name for name in self._survey.routers if self._facts[name].public_key is None and self._may_write(name)]
+        if not new:
+            return
+        desired = self._control.desired(self._facts, self._prepared.addresses)
+
+        def contact(name: str) -> PublicKey:
+            router = self._survey.routers[name]
+            made = self._private_keys(name)
+            bare = {
+                interface.name: _bare(interface, keys.public_key_of(made[interface.name]) if made else KeyOf(name))
+                for interface in desired.configuration(name).values()
+            }
+            intent = Intent(bare, wanted=lambda change: isinstance(change, AddInterface), private_keys=made)
+            self._made.setdefault(name, []).extend(engine.converge(router, intent, plan_id=self._run_id, journal=self._journal))
+            return self._read_back(router)
+
+        for name, outcome in self._control.runner.run(contact, new).items():
+            if outcome.value is not None:
+                self._facts[name] = replace(self._facts[name], public_key=outcome.value)
+                self._control.state.pin(self._overlay, name, public_key=outcome.value)
+                self._journal.record(name, "pin", f"public key {outcome.value}")
+            else:
+                self._errors[name] = _expected(outcome.error)
+
+    def _read_back(self, router: engine.Router) -> PublicKey:
+        assert router.observed is not None
+        interface = own_interface(router.observed, self._fleet, router.name)
+        if interface is None or not isinstance(interface.public_key, PublicKey):
+            raise RouterError(
+                f"{router.name}: made the interface and shows no public key",
+                f"look at it with `fleet show {router.name}`, then run `fleet sync {router.name}` again",
+                router=router.name,
+            )
+        return interface.public_key
+
+    def _custody(self, name: str) -> str:
+        router = self._fleet.routers[name]
+        only_hub = router.role == "hub" and len(self._fleet.hubs) == 1
+        return router.keys.custody or ("escrow" if only_hub else "device")
+
+    def _private_keys(self, name: str) -> dict[str, Secret]:
+        """Keys that must be sent: escrowed ones, and those of routers that cannot make their own; by interface name."""
+        interface = self._fleet.routers[name].interface
+        escrow = self._custody(name) == "escrow"
+        if not escrow and self._survey.routers[name].limits.makes_keys:
+            return {}
+        private_key = keys.new_private_key()
+        public_key = keys.public_key_of(private_key)
+        self._journal.record(name, "key", f"made public key {public_key}", {"custody": "escrow" if escrow else "device"})
+        if escrow:
+            assert self._control.secret is not None
+            sealed = keys.seal(self._control.secret, name, private_key)
+            self._control.state.put_escrow(self._overlay, name, sealed, public_key)
+        return {interface: private_key}
+
+    def _escrowed(self, name: str) -> dict[str, Secret]:
+        """The pinned key out of escrow, for a router that lost it."""
+        held = self._control.state.get_escrow(self._overlay, name)
+        if held is None or self._control.secret is None or held.public_key != self._facts[name].public_key:
+            return {}
+        return {self._fleet.routers[name].interface: keys.unseal(self._control.secret, name, held.sealed)}
+
+    # -------------------------------------------------------------------------------------------------- stages
+    def _stages(self) -> None:
+        hubs = [name for name in self._writable() if self._fleet.routers[name].role == "hub"]
+        others = [name for name in self._writable() if self._fleet.routers[name].role != "hub"]
+        self._stage(hubs, lambda changes: split_removals(changes)[0])
+        self._stage(others, None)
+        self._stage(hubs, None)
+
+    def _writable(self) -> list[str]:
+        return [
+            name
+            for name in self._survey.routers
+            if name not in self._errors and self._may_write(name) and self._facts[name].public_key is not None
+        ]
+
+    def _may_write(self, name: str) -> bool:
+        return name in self._prepared.selection.writable
+
+    def _stage(self, names: Iterable[str], part: Callable[[tuple[Change, ...]], tuple[Change, ...]] | None) -> None:
+        def work(name: str) -> tuple[Change, ...]:
+            router = self._survey.routers[name]
+            intent = self._intent(name)
+            if part is not None:
+                first = frozenset(map(str, part(engine.chosen(engine.compare(router, intent).changes, intent))))
+                intent = replace(intent, wanted=lambda change: str(change) in first)
+            return engine.converge(router, intent, plan_id=self._run_id, journal=self._journal)
+
+        for name, outcome in self._control.runner.run(work, [name for name in names if name not in self._errors]).items():
+            if outcome.value is not None:
+                self._made.setdefault(name, []).extend(outcome.value)
+            else:
+                self._errors[name] = _expected(outcome.error)
+
+    def _intent(self, name: str) -> Intent:
+        assert self._desired is not None
+        intent = replace(self._control.intent(name, self._desired, self._prepared), private_keys=self._escrowed(name))
+        self._control.refuse_lost_key(self._survey.routers[name], self._facts[name], intent)
+        return intent
+
+    # ------------------------------------------------------------------------------------------------ liveness
+    def _judge(self) -> None:
+        """Wait for the tunnels that this run wrote; say of every other router what its last read shows."""
+        touched = {name for name, made in self._made.items() if made}
+        sessions = self._sessions()
+        due = [session for session in sessions if touched & {session.one, session.other}]
+        for session in due:
+            if session.verdict == "idle" and session.age is None:
+                self._knock(session)
+        if any(session.verdict != "alive" for session in due):
+            sessions = self._awaited(touched)
+        for session in sessions:
+            if session.verdict == "waiting":
+                self._waiting.setdefault(session.dialler, session.other if session.dialler == session.one else session.one)
+
+    def _sessions(self) -> list[Session]:
+        assert self._desired is not None
+        observed = {name: read for name, read in self._survey.observed().items() if name not in self._errors}
+        wanted = {name: self._desired.configuration(name) for name in observed}
+        pairs = [(pair[0], pair[1]) for pair in self._desired.pairs]
+        return judge(pairs, self._facts, wanted, observed)
+
+    def _awaited(self, touched: set[str]) -> list[Session]:
+        """Read again until every tunnel of the touched routers lives, or its time is over; hubs tell for their spokes."""
+
+        def look() -> list[Session]:
+            pending = [s for s in self._sessions() if touched & {s.one, s.other} and s.verdict == "waiting"]
+            listeners = {session.one if session.dialler == session.other else session.other for session in pending}
+            names = {name if name in self._survey.routers else None for name in listeners}
+            readers = [name for name in names if name is not None and name not in self._errors]
+            self._control.runner.run(lambda name: engine.observe(self._survey.routers[name]), readers)
+            return self._sessions()
+
+        attempts = Retrying(
+            retry=retry_if_result(lambda found: any(s.verdict == "waiting" and touched & {s.one, s.other} for s in found)),
+            wait=wait_fixed(1),
+            stop=stop_after_delay(self._alive_within),
+        )
+        try:
+            return attempts(look)
+        except RetryError as error:
+            return list(error.last_attempt.result())
+
+    def _knock(self, session: Session) -> None:
+        """Send one packet where nobody keeps a tunnel alive, so that it shows whether it can live."""
+        for near, far in ((session.one, session.other), (session.other, session.one)):
+            router = self._survey.routers.get(near)
+            if router is None or router.observed is None or near in self._errors:
+                continue
+            sources = {address.version: address for address in self._facts[near].addresses}
+            target = next((address for address in self._facts[far].addresses if address.version in sources), None)
+            if target is None:
+                continue
+            ask = router.driver.probe(Probe(target, sources[target.version], count=1), router.observed)
+            if ask is not None:
+                try:
+                    router.link.send_all(ask.requests)
+                    engine.observe(router)
+                except RouterError as error:
+                    router.say("verify", f"probe of {far}: {error.summary}")
+                return
+
+    # ------------------------------------------------------------------------------------------------- results
+    def _remember(self) -> None:
+        """What is confirmed is what a fresh read showed: the base for telling intent from drift next time."""
+        assert self._desired is not None
+        for name in self._writable():
+            router = self._survey.routers[name]
+            if self._prepared.selection.filter(name) is None and router.observed is not None:
+                self._control.remember(name, self._desired.configuration(name), router.observed.version)
+
+    def _report(self) -> FleetReport:
+        assert self._desired is not None
+        report = FleetReport("sync", self._overlay, notes=[*self._prepared.notes, *self._desired.notes])
+        report.not_enrolled = [n for n in self._desired.not_enrolled if n in self._prepared.selection.names]
+        report.run = self._run_id
+        for name in self._prepared.selection.names:
+            report.routers.append(self._one(name))
+        for router in report.routers:
+            self._control.emit(Event(router.router, "done", router.outcome))
+            self._journal.record(router.router, "outcome", router.outcome, {"summary": router.summary})
+        return report
+
+    def _one(self, name: str) -> RouterReport:
+        report = self._control.blank(name, self._prepared)
+        made = self._control.label(name, self._made.get(name, ()))
+        report.changes = tuple(map(line, made))
+        if name in self._errors:
+            return failed(report, self._errors[name])
+        if name not in self._survey.routers:
+            return self._control.absent(report, self._prepared)
+        report.outcome = "changed" if made else "in sync"
+        if name in self._waiting:
+            report.outcome = "waiting"
+            report.summary = f"configured, no handshake yet with {self._waiting[name]}"
+            report.hint = (
+                "check that UDP reaches the endpoint from there; `fleet status` shows when it comes up, nothing else is needed"
+            )
+        return report
+
+
+def _bare(interface: Interface, key: PublicKey | KeyOf) -> Interface:
+    return Interface(
+        name=interface.name,
+        public_key=key,
+        listen_port=interface.listen_port,
+        mtu=interface.mtu,
+        mark=interface.mark,
+        unmanaged=interface.unmanaged,
+    )
+
+
+def _expected(error: Exception | None) -> FleetError:
+    """A fleet error as it is; anything else is a bug and must not look like a router's fault."""
+    if isinstance(error, FleetError):
+        return error
+    assert error is not None
+    raise error
