@@ -39,16 +39,18 @@ class Request:
 class Exec(Request):
     """Run `command` on a shell, with `stdin` as parts so that secrets stay typed and never reach argv.
 
-    Exit codes outside `accept` raise Rejected with the tail of standard error as evidence.
+    Exit codes outside `accept` raise Rejected with the tail of standard error as evidence. `shown` is what people see of
+    a long `stdin`, free of secrets: its last lines, where the calls are; empty: all of it.
     """
 
     command: str
     stdin: tuple[Part, ...] = ()
     accept: frozenset[int] = frozenset({0})
+    shown: str = ""
 
     def native(self) -> str:
         """The command, then its standard input indented."""
-        text = "".join(str(part) for part in self.stdin)
+        text = self.shown or "".join(str(part) for part in self.stdin)
         return self.command + ("\n" + "\n".join(f"    {line}" for line in text.splitlines()) if text else "")
 
 
