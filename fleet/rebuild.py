@@ -7,6 +7,7 @@ overlay address. A router's own marked interface says its key and addresses. The
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from .driver import Observed
 from .model import Fact, Fleet, Interface, IPAddress, IPNetwork, Peer, PublicKey
@@ -59,7 +60,7 @@ def _from_own(interface: Interface, fleet: Fleet, known: Fact | None) -> Fact:
 
 def _merged(old: Fact | None, new: Fact) -> Fact:
     if old is None:
-        return new
+        return replace(new, addresses=tuple(sorted(new.addresses, key=lambda address: address.version)))
     families = {address.version: address for address in (*old.addresses, *new.addresses)}
     addresses = tuple(families[version] for version in sorted(families))
     return Fact(new.public_key or old.public_key, addresses, new.epoch if new.public_key else old.epoch)
