@@ -6,7 +6,6 @@ the three steps that surround it: addresses (`allocate`), preshared keys (`resol
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -16,7 +15,6 @@ from .errors import PlanRefused
 from .keys import derive_preshared_key
 from .model import (
     MANAGED,
-    PARKING,
     ClampMss,
     Configuration,
     DerivedKey,
@@ -37,6 +35,7 @@ from .model import (
     Route,
     Secret,
 )
+from .parking import parking_place
 from .topology import Carried, Relayed, Site, Topology, known_fact, topology_of
 
 if TYPE_CHECKING:
@@ -335,13 +334,3 @@ def _fitted(interface: Interface, limits: Limits) -> Interface:
         taken.add(place)
         peers[key] = replace(peers[key], allowed_ips=frozenset({place}))
     return replace(interface, peers=peers)
-
-
-def parking_place(key: PublicKey, taken: set[IPNetwork] | frozenset[IPNetwork] = frozenset()) -> IPNetwork:
-    """The /32 of 198.18.0.0/15 where the peer with this key is parked: by its hash, the next one that is not `taken`."""
-    number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big")
-    while True:
-        place = ipaddress.ip_network((int(PARKING.network_address) + number % PARKING.num_addresses, 32))
-        if place not in taken:
-            return place
-        number += 1
