@@ -15,6 +15,7 @@ from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
 from .errors import RouterError, Unreachable
 from .link import Address
+from .transports.sshexec import close_quietly
 
 RETRY_AFTER: Final = 15.0
 """Seconds for which a jump that did not answer counts as down: hundreds of routers behind it must not each wait for it."""
@@ -176,7 +177,7 @@ class Bridge:
 
     def close(self) -> None:
         """End both directions now; the threads clean up."""
-        self._channel.close()
+        close_quietly(self._channel)
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
@@ -189,7 +190,7 @@ class Bridge:
             self._running -= 1
             last = not self._running
         if last:
-            self._channel.close()
+            close_quietly(self._channel)
             self._sock.close()
             self._gone(self)
 

@@ -21,7 +21,7 @@ from ..link import Access, Address, Exec, Reply, Request, Session
 from ..model import Secret
 from . import Dial, Transport, sshauth
 from .hostkeys import KNOWN_HOSTS, Trust, algorithms, fingerprint, trust
-from .sshexec import Exchange
+from .sshexec import Exchange, close_quietly
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a TCP connection to one address."""
@@ -206,7 +206,7 @@ class SshSession:
                 )
             return self._lost(f"connection lost during the command: {_reason(error)}", sent=True)
         finally:
-            channel.close()
+            close_quietly(channel)
 
     def _collect(self, request: Exec, channel: paramiko.Channel, deadline: float) -> Reply | RouterError:
         exchange = Exchange(channel, deadline)

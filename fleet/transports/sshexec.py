@@ -5,11 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import paramiko
 
 CHUNK: Final = 1 << 16
+
+
+def close_quietly(channel: paramiko.Channel) -> None:
+    """Close a channel; on a connection that is dead already there is nobody to tell."""
+    with suppress(OSError, EOFError, paramiko.SSHException):
+        channel.close()
 
 
 class _Wake(threading.Event):
