@@ -1,0 +1,351 @@
+"""Changes as RouterOS commands: each change is one step, and nothing depends on the order inside a batch.
+
+Objects are referred to by the `.id` of the read that the plan was made from, or by name where that is possible. One that
+an earlier batch of the same plan makes has no id yet: its step sends nothing, and the next pass, which has read it, does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias, assert_never
+
+from ... import (
+    ActivateKey,
+    AddAddress,
+    AddInterface,
+    AddOpening,
+    AddPeer,
+    AddRoute,
+    Batch,
+    Change,
+    DropStagedKey,
+    Interface,
+    Mark,
+    Opening,
+    Peer,
+    Reapply,
+    RemoveAddress,
+    RemoveInterface,
+    RemoveOpening,
+    RemovePeer,
+    RemoveRoute,
+    RouterPlan,
+    Secret,
+    SetInterface,
+    SetOpening,
+    SetPeer,
+    SetRoute,
+    StageKey,
+    Step,
+    Words,
+)
+from ...driver import Interrupts
+from ...errors import Unsupported
+from ...link import Part
+from ...model import IPInterface, IPNetwork
+from . import resolve, rules
+from .read import ADDRESSES, INTERFACES, PEERS, ROUTES, Native
+from .rules import Owned, Rule
+from .values import Row, join_networks, marked, yes
+
+Attributes: TypeAlias = tuple[tuple[str, Part], ...]
+
+CANNOT_STAGE: Final = "RouterOS holds one key per interface: the next one cannot wait beside it"
+
+
+class Renderer:
+    """Renders one plan against one read. Pure: holds nothing but its two arguments."""
+
+    def __init__(self, plan: RouterPlan, native: Native) -> None:
+        self._plan = plan
+        self._native = native
+        self._mark = Mark(plan.target.overlay, plan.target.router)
+
+    def batches(self) -> tuple[Batch, ...]:
+        """The plan's batches, and two more kinds that the missing order of tagged writes (sheet 1.4) demands.
+
+        Before an interface goes, what is inside it goes; after the accepts of a management opening comes its drop.
+        """
+        rendered: list[Batch] = []
+        for changes in self._plan.batches:
+            before = [self._emptied(change) for change in changes if isinstance(change, RemoveInterface)]
+            after = [self._closed(change) for change in changes if isinstance(change, AddOpening | SetOpening)]
+            own = [self._step(change) for change in changes]
+            for steps in (before, own, after):
+                batch = tuple(step for step in steps if step.covers or step.requests)
+                if batch:
+                    rendered.append(batch)
+        return tuple(rendered)
+
+    # ---- one step per change
+    def _step(self, change: Change) -> Step:
+        requests = self._requests(change)
+        summary = str(change) if requests else f"{change} (in the next pass, when the router has named it)"
+        return Step(summary, tuple(requests), (change,), _interrupts(change))
+
+    def _requests(self, change: Change) -> list[Words]:  # noqa: C901 - one arm per kind of change
+        match change:
+            case AddInterface():
+                return self._add_interface(change)
+            case SetInterface():
+                return self._set_interface(change)
+            case RemoveInterface():
+                return _removals(INTERFACES, [self._native.interfaces.get(change.interface)])
+            case AddAddress():
+                return [self._add_address(change)]
+            case RemoveAddress():
+                return _removals(ADDRESSES[change.address.version], self._address_rows(change.interface, change.address))
+            case AddPeer():
+                return [self._add_peer(change)]
+            case SetPeer():
+                return self._set_peer(change)
+            case RemovePeer():
+                return _removals(PEERS, [self._native.peers.get((change.interface, change.old.public_key))])
+            case AddRoute():
+                return [self._add_route(change)]
+            case SetRoute():
+                return self._set_route(change)
+            case RemoveRoute():
+                return _removals(ROUTES[change.old.prefix.version], self._route_rows(change.interface, change.old.prefix))
+            case AddOpening() | SetOpening():
+                return self._opened(change.interface, change.wanted)[0]
+            case RemoveOpening():
+                return _rule_removals(self._native.owned.get((change.interface, change.old.identity), ()))
+            case ActivateKey():
+                return self._activate(change)
+            case StageKey() | DropStagedKey() | Reapply():
+                raise Unsupported(f"{self._plan.target.router}: {change}: not possible", CANNOT_STAGE)
+            case _:
+                assert_never(change)
+
+    # ---- interfaces
+    def _add_interface(self, change: AddInterface) -> list[Words]:
+        wanted = change.wanted
+        words: list[tuple[str, Part]] = [("name", wanted.name)]
+        if wanted.listen_port is not None:  # what RouterOS picks when none is sent is unverified (sheet 2)
+            words.append(("listen-port", str(wanted.listen_port)))
+        if wanted.mtu is not None:
+            words.append(("mtu", str(wanted.mtu)))
+        if (private_key := self._plan.private_keys.get(wanted.name)) is not None:
+            words.append(("private-key", private_key))  # without it the router makes one
+        words.append(("comment", str(wanted.mark or self._mark)))
+        if wanted.disabled:
+            words.append(("disabled", "yes"))
+        added = Words(f"{INTERFACES}/add", tuple(words))
+        return [added, *(self._reresolve(wanted) if wanted.reresolve else [])]
+
+    def _set_interface(self, change: SetInterface) -> list[Words]:
+        old, wanted = change.old, change.wanted
+        row = self._native.interfaces.get(change.interface, {})
+        words: list[tuple[str, Part]] = []
+        if old.listen_port != wanted.listen_port and wanted.listen_port is not None:
+            words.append(("listen-port", str(wanted.listen_port)))
+        if old.mtu != wanted.mtu and wanted.mtu is not None:
+            words.append(("mtu", str(wanted.mtu)))
+        if old.mark != wanted.mark:
+            words.append(("comment", marked(row.get("comment", ""), wanted.mark)))
+        if old.disabled != wanted.disabled:
+            words.append(("disabled", yes(wanted.disabled)))
+        requests = [self._set_by_name(change.interface, *words)] if words else []
+        return requests + (self._reresolve(wanted) if old.reresolve != wanted.reresolve else [])
+
+    def _activate(self, change: ActivateKey) -> list[Words]:
+        private_key = self._plan.private_keys.get(change.interface)
+        if private_key is None:
+            raise Unsupported(f"{self._plan.target.router}: {change}: its private half is not at hand", CANNOT_STAGE)
+        return [self._set_by_name(change.interface, ("private-key", private_key))]
+
+    def _set_by_name(self, interface: str, *words: tuple[str, Part]) -> Words:
+        # An interface may be addressed by its name where an id is expected (sheet 4), also before it was ever read.
+        row = self._native.interfaces.get(interface, {})
+        return Words(f"{INTERFACES}/set", ((".id", row.get(".id", interface)), *words))
+
+    def _reresolve(self, wanted: Interface) -> list[Words]:
+        row = self._native.schedulers.get(wanted.name)
+        if not wanted.reresolve:
+            return _removals(resolve.MENU, [row])
+        entry = resolve.entry_for(self._mark, wanted.name)
+        if row is None:
+            return [Words(f"{resolve.MENU}/add", entry)]
+        kept = tuple((name, value) for name, value in entry if name not in ("name", "comment"))
+        return [_set(resolve.MENU, row, *kept, ("disabled", "no"))]
+
+    def _emptied(self, change: RemoveInterface) -> Step:
+        name = change.interface
+        requests = _removals(PEERS, [row for (interface, _key), row in self._native.peers.items() if interface == name])
+        for address, row in self._native.addresses.get(name, ()):
+            requests += _removals(ADDRESSES[address.version], [row])
+        for prefix, row in self._native.routes.get(name, ()):
+            requests += _removals(ROUTES[prefix.version], [row])
+        requests += _removals(resolve.MENU, [self._native.schedulers.get(name)])
+        requests += _rule_removals(
+            [rule for (owner, _), owned in self._native.owned.items() if owner == name for rule in owned]
+        )
+        return Step(f"interface {name}: remove what is inside it", tuple(requests), (), "interface")
+
+    # ---- addresses and routes
+    def _address_rows(self, interface: str, address: IPInterface) -> list[Row]:
+        return [row for each, row in self._native.addresses.get(interface, ()) if each == address]
+
+    def _add_address(self, change: AddAddress) -> Words:
+        menu = ADDRESSES[change.address.version]
+        for row in self._address_rows(change.interface, change.address):
+            return self._revived(menu, row, self._mark)
+        # A tunnel is no place for router advertisements (sheet 4).
+        quiet = (("advertise", "no"),) if change.address.version == 6 else ()
+        words = (("address", str(change.address)), ("interface", change.interface), *quiet, ("comment", str(self._mark)))
+        return Words(f"{menu}/add", words)
+
+    def _route_rows(self, interface: str, prefix: IPNetwork) -> list[Row]:
+        return [row for each, row in self._native.routes.get(interface, ()) if each == prefix]
+
+    def _add_route(self, change: AddRoute) -> Words:
+        prefix, mark = change.wanted.prefix, change.wanted.mark
+        menu = ROUTES[prefix.version]
+        for row in self._route_rows(change.interface, prefix):
+            return self._revived(menu, row, mark)
+        words = [("dst-address", str(prefix)), ("gateway", change.interface)]
+        return Words(f"{menu}/add", (*words, *([("comment", str(mark))] if mark else [])))
+
+    def _set_route(self, change: SetRoute) -> list[Words]:
+        prefix, mark = change.wanted.prefix, change.wanted.mark
+        rows = self._route_rows(change.interface, prefix)
+        return [_set(ROUTES[prefix.version], row, ("comment", marked(row.get("comment", ""), mark))) for row in rows]
+
+    @staticmethod
+    def _revived(menu: str, row: Row, mark: Mark | None) -> Words:
+        """What is there and disabled is enabled: adding it again would be refused (sheet 1.6)."""
+        return _set(menu, row, ("disabled", "no"), ("comment", marked(row.get("comment", ""), mark)))
+
+    # ---- peers
+    def _add_peer(self, change: AddPeer) -> Words:
+        wanted = change.wanted
+        words: list[tuple[str, Part]] = [("interface", change.interface), ("public-key", wanted.public_key)]
+        words.append(("allowed-address", join_networks(wanted.allowed_ips)))
+        if wanted.endpoint is not None:
+            words += _endpoint(wanted)
+        if wanted.persistent_keepalive:
+            words.append(("persistent-keepalive", f"{wanted.persistent_keepalive}s"))
+        if wanted.preshared_key is not None:
+            words.append(("preshared-key", self._preshared(wanted)))
+        if wanted.mark is not None:
+            words.append(("comment", str(wanted.mark)))
+        if wanted.disabled:
+            words.append(("disabled", "yes"))
+        return Words(f"{PEERS}/add", tuple(words))
+
+    def _set_peer(self, change: SetPeer) -> list[Words]:
+        wanted, differing = change.wanted, change.differing
+        row = self._native.peers.get((change.interface, wanted.public_key))
+        if row is None:
+            return []
+        words: list[tuple[str, Part]] = []
+        if "allowed_ips" in differing:
+            words.append(("allowed-address", join_networks(wanted.allowed_ips)))
+        if "endpoint" in differing:
+            words += _endpoint(wanted)
+        if "persistent_keepalive" in differing:
+            words.append(("persistent-keepalive", f"{wanted.persistent_keepalive}s" if wanted.persistent_keepalive else "0"))
+        if "preshared_key" in differing:
+            words.append(("preshared-key", self._preshared(wanted)))
+        if "mark" in differing:
+            words.append(("comment", marked(row.get("comment", ""), wanted.mark)))
+        if "disabled" in differing:
+            words.append(("disabled", yes(wanted.disabled)))
+        return [_set(PEERS, row, *words)]
+
+    def _preshared(self, peer: Peer) -> Part:
+        if peer.preshared_key is None:
+            return ""  # clears it (sheet 3.2)
+        if isinstance(peer.preshared_key, Secret):
+            return peer.preshared_key
+        raise Unsupported(
+            f"{self._plan.target.router}: the preshared key of peer {peer.label} cannot be derived here",
+            "run it where the fleet secret is (FLEET_SECRET or .fleet/secret)",
+        )
+
+    # ---- openings
+    def _closed(self, change: AddOpening | SetOpening) -> Step:
+        requests = self._opened(change.interface, change.wanted)[1]
+        return Step(f"{change.wanted}: nobody else", tuple(requests), (), "nothing")
+
+    def _opened(self, interface: str, opening: Opening) -> tuple[list[Words], list[Words]]:
+        """What brings the rules of an opening about: now, and when that is in place."""
+        owned = list(self._native.owned.get((interface, opening.identity), ()))
+        accepts: list[Words] = []
+        drops: list[Words] = []
+        for rule in self._rules(interface, opening):
+            found = next((each for each in sorted(owned, key=lambda each: not each.holds) if rules.says(each, rule)), None)
+            if found is not None and (found.holds or not rule.last):
+                owned.remove(found)
+                accepts += self._repaired(found, rule, interface, opening)
+            else:
+                (drops if rule.last else accepts).append(self._add_rule(rule, interface, opening))
+        stale = _rule_removals(owned)
+        return ([*accepts, *stale], drops) if accepts else ([*drops, *stale], [])
+
+    def _rules(self, interface: str, opening: Opening) -> list[Rule]:
+        wanted = self._plan.desired.get(interface)
+        held = self._native.addresses.get(interface, ())
+        addresses = wanted.addresses if wanted is not None and wanted.addresses else [address for address, _ in held]
+        return rules.rules_for(opening, interface, rules.own_families(addresses), self._native.underlay)
+
+    def _repaired(self, found: Owned, rule: Rule, interface: str, opening: Opening) -> list[Words]:
+        """Enable a rule of ours that was disabled, move one that stands too low; nothing if it holds."""
+        requests = []
+        if not found.enabled:
+            requests.append(_set(found.menu, found.row, ("disabled", "no")))
+        place = self._place(rule, interface, opening)
+        if not found.placed and place is not None:
+            requests.append(Words(f"{found.menu}/move", (("numbers", found.id), ("destination", place))))
+        return requests
+
+    def _add_rule(self, rule: Rule, interface: str, opening: Opening) -> Words:
+        comment = rules.comment_of(self._mark, interface, opening.identity)
+        place = self._place(rule, interface, opening)
+        before = (("place-before", place),) if place is not None else ()
+        return Words(f"{rule.menu}/add", (*rule.words, ("comment", comment), *before))
+
+    def _place(self, rule: Rule, interface: str, opening: Opening) -> str | None:
+        """The id to stand before: for an accept its own drop where that stays, else the first rule of others in the way."""
+        if not rule.last:
+            for owned in self._native.owned.get((interface, opening.identity), ()):
+                if owned.menu == rule.menu and owned.row.get("action") == "drop" and owned.holds:
+                    return owned.id
+        return self._native.tables[rule.menu].anchor(rule)
+
+
+def _interrupts(change: Change) -> Interrupts:
+    """Measured: changing allowed IPs, keepalive or mark leaves the session alone."""
+    match change:
+        case SetInterface() if change.old.listen_port != change.wanted.listen_port or change.wanted.disabled:
+            return "interface"
+        case RemoveInterface() | RemoveAddress() | ActivateKey():
+            return "interface"
+        case RemovePeer():
+            return "peer"
+        case SetPeer() if change.differing & {"preshared_key", "endpoint", "disabled"}:
+            return "peer"
+        case _:
+            return "nothing"
+
+
+def _endpoint(peer: Peer) -> Attributes:
+    if peer.endpoint is None:
+        return (("endpoint-address", ""), ("endpoint-port", "0"))  # the way to clear it (sheet 3.2)
+    return (("endpoint-address", peer.endpoint.host), ("endpoint-port", str(peer.endpoint.port)))
+
+
+def _set(menu: str, row: Row, *words: tuple[str, Part]) -> Words:
+    return Words(f"{menu}/set", ((".id", row[".id"]), *words))
+
+
+def _removals(menu: str, rows: Iterable[Row | None]) -> list[Words]:
+    """One command for all rows; none for rows that are not there (gone is what is wanted)."""
+    ids = [row[".id"] for row in rows if row is not None]
+    return [Words(f"{menu}/remove", ((".id", ",".join(ids)),))] if ids else []
+
+
+def _rule_removals(owned: Sequence[Owned]) -> list[Words]:
+    menus = dict.fromkeys(rule.menu for rule in owned)
+    return [request for menu in menus for request in _removals(menu, [rule.row for rule in owned if rule.menu == menu])]
