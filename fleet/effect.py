@@ -37,6 +37,8 @@ def apply_changes(configuration: Configuration, changes: Iterable[Change]) -> Co
     for name, own in _by_interface(changes).items():
         draft = _Draft(interfaces.get(name))
         for change in own:
+            if draft.interface is None and not isinstance(change, AddInterface | RemoveInterface):
+                raise KeyError(name)
             draft.take(change)
         if draft.interface is None:
             interfaces.pop(name, None)

@@ -1,7 +1,7 @@
 """Who peers with whom and which prefixes each peer carries. Pure; addresses, keys and vendors are not decided here.
 
-Two shapes. A `Star` is hub-and-spoke: spokes know hubs, hubs know everyone, `links:` adds direct pairs of spokes beside
-the hub. A `Mesh` ties every pair, or exactly the pairs of `links:`; a pair in which nobody can be dialled goes through a hub.
+Two shapes. A `Star` is hub-and-spoke: spokes know hubs, hubs know everyone. A `Mesh` ties every pair, or exactly the pairs
+of `links:` where the overlay has any; a pair in which nobody can be dialled goes through a hub.
 
 No two peers of one router carry the same prefix. A prefix may lie inside another one's (a hub carries the whole overlay,
 a second hub its own address): WireGuard takes the longest match, in both directions.
@@ -88,7 +88,8 @@ def topology_of(fleet: Fleet, facts: Facts, addresses: Mapping[str, tuple[IPAddr
     """
     sites = {router.name: _site(fleet, facts, router, addresses.get(router.name, ())) for router in fleet.enabled}
     _refuse_shared_keys(sites.values())
-    return Star(fleet, sites) if fleet.overlay.topology == "hub-and-spoke" else Mesh(fleet, sites)
+    partial = fleet.overlay.links is not None
+    return Mesh(fleet, sites) if partial or fleet.overlay.topology == "full-mesh" else Star(fleet, sites)
 
 
 def _site(fleet: Fleet, facts: Facts, router: Router, addresses: tuple[IPAddress, ...]) -> Site:
@@ -133,7 +134,9 @@ def _names(sites: Iterable[Site]) -> str:
 
 # ----------------------------------------------------------------------------------------------- hub and spoke
 class Star:
-    """Hub-and-spoke with one or several hubs, and direct pairs of spokes where `links:` asks for them."""
+    """Hub-and-spoke with one or several hubs."""
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, fleet: Fleet, sites: Mapping[str, Site]) -> None:
         self.sites = sites
@@ -141,7 +144,6 @@ class Star:
         self._supernets = frozenset(fleet.overlay.lan_supernets)
         self._hubs_of = {name: self._chosen(site) for name, site in sites.items() if site.router.role != "hub"}
         self._users: dict[str, list[Site]] = {hub.name: [] for hub in self._hubs}
-        self._behind: dict[str, frozenset[IPNetwork]] = {}
         homed: dict[str, set[IPNetwork]] = {hub.name: set(hub.reach) for hub in self._hubs}
         for name, hubs in self._hubs_of.items():
             for hub in hubs:
@@ -153,7 +155,6 @@ class Star:
             self._undialable(),
             f"give {_names(self._hubs)} an `endpoint:` with a public address or a forwarded port",
         )
-        self._linked, self.notes = self._links(fleet)
 
     def _chosen(self, site: Site) -> list[Site]:
         """The hubs of a spoke, its home first: `hubs:` as far as they are enabled, without it every hub in order."""
@@ -183,21 +184,6 @@ class Star:
         mute = [hub for hub in self._hubs if not hub.dialable]
         return dead + [(spoke, hub) for hub in mute for spoke in self._users[hub.name] if not spoke.dialable]
 
-    def _links(self, fleet: Fleet) -> tuple[dict[str, list[Site]], tuple[str, ...]]:
-        """Direct pairs of spokes. Hubs are tied to their spokes and to each other already, so a link to one adds nothing."""
-        linked: dict[str, list[Site]] = {}
-        notes = []
-        for name, others in _tied(fleet, self.sites).items():
-            site = self.sites[name]
-            for other in others.values() if site.router.role != "hub" else ():
-                if other.router.role == "hub":
-                    continue
-                if site.dialable or other.dialable:
-                    linked.setdefault(name, []).append(other)
-                elif name < other.name:
-                    notes.append(f"{name} and {other.name}: neither has an endpoint, so this link goes through the hub")
-        return linked, tuple(notes)
-
     def carried(self, site: Site) -> Carried:
         """Every peer of `site` with the prefixes that `site` sends to it."""
         return self._of_hub(site) if site.router.role == "hub" else self._of_spoke(site)
@@ -211,14 +197,9 @@ class Star:
 
     def _of_spoke(self, spoke: Site) -> Carried:
         home, *others = self._hubs_of[spoke.name]
-        linked = self._linked.get(spoke.name, [])
-        return [
-            (home, self._trunk_of(spoke, linked)),
-            *((hub, hub.hosts) for hub in others),
-            *((other, other.reach) for other in linked),
-        ]
+        return [(home, self._trunk_of(spoke)), *((hub, hub.hosts) for hub in others)]
 
-    def _trunk_of(self, spoke: Site, linked: list[Site]) -> frozenset[IPNetwork]:
+    def _trunk_of(self, spoke: Site) -> frozenset[IPNetwork]:
         """What a spoke sends to its home hub; one set for all spokes whose LANs a supernet covers."""
         swallowed = {
             net
@@ -226,14 +207,14 @@ class Star:
             for lan in spoke.lans
             if net.version == lan.version and net.subnet_of(lan)  # type: ignore[arg-type]  # versions are equal
         }
-        without = spoke.lans.union(swallowed, *(other.lans for other in linked))
+        without = spoke.lans | swallowed
         return self._trunk if self._trunk.isdisjoint(without) else self._trunk - without
 
     def joins_lans(self, one: Site, other: Site) -> bool:
-        """True between hubs, between a spoke and its home, and between linked spokes."""
+        """True between hubs, and between a spoke and its home."""
         for near, far in ((one, other), (other, one)):
             if near.router.role != "hub":
-                return far.router.role != "hub" or self._hubs_of[near.name][0] is far
+                return self._hubs_of[near.name][0] is far
         return True
 
     def relayed(self) -> Iterator[Relayed]:
@@ -254,28 +235,20 @@ class Mesh:
             if not site.dialable:
                 self._mute.setdefault(self._hubs_of(site), []).append(site)
         self._tied = _tied(fleet, sites) if fleet.overlay.links is not None else None
-        self._meets: dict[str, dict[str, frozenset[IPNetwork]]] = {}
         self._guests: dict[str, list[Site]] = {}
         _refuse_undialable(
-            [(one, other) for one, other, hub in self._met() if hub is None],
-            "give one side of each pair an `endpoint:`, or both a hub in common that has one (`role: hub`, `hubs:`)",
+            [(one, other) for one, other, _ in self._met()] if not self._relays else [],
+            "give one side of each pair an `endpoint:`, or give a router that has one `role: hub` to relay them",
         )
         if self._tied is not None:
             self._note_guests()
-        self.notes = self._said(fleet)
-
-    def _said(self, fleet: Fleet) -> tuple[str, ...]:
-        notes = []
-        if fleet.overlay.lan_supernets:
-            notes.append("lan_supernets serve hub-and-spoke; in a full mesh every router is told every LAN")
-        notes += [
+        self.notes: tuple[str, ...] = tuple(
             f"{hub}: also relays for {_names(guests)}, with which `links:` does not tie it"
             for hub, guests in self._guests.items()
-        ]
-        return tuple(notes)
+        )
 
     def _hubs_of(self, site: Site) -> tuple[str, ...]:
-        """Hubs that may relay for a router, its home first."""
+        """Hubs that a router prefers as its relay, its home first."""
         known = [hub.name for hub in self._relays]
         return tuple(name for name in site.router.hubs if name in known) if site.router.hubs else tuple(known)
 
@@ -283,7 +256,8 @@ class Mesh:
         """The hub where two routers meet. Both must name the same one, or the return path would be dropped."""
         if ours and theirs and ours[0] == theirs[0]:
             return self.sites[ours[0]]
-        return next((hub for hub in self._relays if hub.name in ours and hub.name in theirs), None)
+        in_common = (hub for hub in self._relays if hub.name in ours and hub.name in theirs)
+        return next(in_common, self._relays[0] if self._relays else None)
 
     def _met(self) -> Iterator[tuple[Site, Site, Site | None]]:
         """Every pair in which neither can be dialled, with its hub or None."""
