@@ -1,0 +1,231 @@
+"""What the observe script prints, taken apart: pure text to plain values, strict about anything unknown."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from ...errors import Unparseable
+from ...model import Endpoint, IPInterface, IPNetwork, PublicKey, Secret
+from .conf import Line
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file in /etc/wireguard: SHA-256 of its bytes, and its lines."""
+
+    digest: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KernelPeer:
+    """A peer line of `wg show all dump`; `preshared` is None for none, "(hidden)" for one of somebody else."""
+
+    public_key: PublicKey
+    preshared: Secret | None
+    hidden: bool
+    endpoint: Endpoint | None
+    allowed_ips: frozenset[IPNetwork]
+    handshake: int
+    received: int
+    sent: int
+    keepalive: int
+
+
+@dataclass(slots=True)
+class KernelInterface:
+    """An interface line of `wg show all dump` with its peers."""
+
+    public_key: PublicKey | None
+    listen_port: int
+    peers: list[KernelPeer] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Frames:
+    """Everything one observe says, by interface name where it belongs to one.
+
+    `keys` holds public halves by where the private one is: `conf`, `key`, `key.next`, `key.prev`.
+    `routes` are (prefix, protocol). `openings` are (state, identity) with state live, dead or stray.
+    """
+
+    system: dict[str, str] = field(default_factory=dict)
+    files: dict[str, File] = field(default_factory=dict)
+    enabled: set[str] = field(default_factory=set)
+    keys: dict[str, dict[str, PublicKey]] = field(default_factory=dict)
+    helpers: dict[str, str] = field(default_factory=dict)
+    kernel: dict[str, KernelInterface] = field(default_factory=dict)
+    clock: int = 0
+    up: set[str] = field(default_factory=set)
+    mtus: dict[str, int] = field(default_factory=dict)
+    addresses: dict[str, list[IPInterface]] = field(default_factory=dict)
+    routes: dict[str, list[tuple[IPNetwork, str]]] = field(default_factory=dict)
+    openings: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    resolving: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Words behind the name of a section, and its lines."""
+
+    words: list[str]
+    body: list[str]
+
+
+Reader: TypeAlias = Callable[[Frames, Section], None]
+
+
+def read_frames(text: str) -> Frames:
+    """Sections of the observe script's output. Raises Unparseable with an excerpt free of secrets."""
+    # Split at line feeds only: file names and comments may hold what str.splitlines takes for an end of line.
+    lines = text.split("\n")
+    if lines[0] != "@fleet 1":
+        raise Unparseable("the router answered something else than fleet's own script", _excerpt(lines[0]))
+    if "@end" not in lines[-3:]:
+        raise Unparseable("the answer of the router breaks off", f"{len(lines)} lines")
+    frames = Frames()
+    starts = [index for index, line in enumerate(lines) if line.startswith("@")]
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        name, *words = lines[start][1:].split()
+        body = [line for line in lines[start + 1 : end] if line]
+        reader = _READERS.get(name)
+        if reader is None:
+            raise Unparseable(f"section {name!r} of fleet's script is not known", _excerpt(lines[start]))
+        try:
+            reader(frames, Section(words, body))
+        except (ValueError, IndexError) as error:
+            # The values of `wg show dump` hold preshared keys; the message of ValueError could quote one.
+            said = "" if name == "dump" else _excerpt(str(error))
+            raise Unparseable(f"section {lines[start][1:60]!r} is not understood", said) from None
+    return frames
+
+
+def _excerpt(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text[:100])
+
+
+def _nothing(frames: Frames, section: Section) -> None:
+    """For sections that only frame the others."""
+
+
+def _system(frames: Frames, section: Section) -> None:
+    frames.system = {name: value for name, _, value in (line.partition("=") for line in section.body)}
+
+
+def _file(frames: Frames, section: Section) -> None:
+    lines = []
+    for number, line in enumerate(section.body, 1):
+        if line.startswith("="):
+            lines.append(Line.read(line[1:], number))
+            continue
+        told, kind = line[1:].split()
+        if line[0] != "!" or int(told) != number or kind not in {"PrivateKey", "PresharedKey", "Other"}:
+            raise ValueError(f"line {number} of {section.words[0]}")
+        lines.append(Line("", number, hidden=kind))
+    frames.files[" ".join(section.words[:-1])] = File(section.words[-1], tuple(lines))
+
+
+def _boot(frames: Frames, section: Section) -> None:
+    if section.words[1] == "enabled":
+        frames.enabled.add(section.words[0])
+
+
+def _key(frames: Frames, section: Section) -> None:
+    if len(section.words) > 2:  # without a third word there is no key, or one that `wg pubkey` refuses
+        frames.keys.setdefault(section.words[0], {})[section.words[1]] = PublicKey(section.words[2])
+
+
+def _helper(frames: Frames, section: Section) -> None:
+    frames.helpers[section.words[0]] = section.words[1]
+
+
+def _openings(frames: Frames, section: Section) -> None:
+    pairs = [line.split(" ") for line in section.body]
+    frames.openings[section.words[0]] = [(state, identity) for state, identity in pairs]
+
+
+def _resolving(frames: Frames, section: Section) -> None:
+    frames.resolving.add(section.words[0])
+
+
+def _dump(frames: Frames, section: Section) -> None:
+    """`wg show all dump`: 5 tab-separated fields per interface, 9 per peer. Source: wg(8)."""
+    frames.clock = int(section.words[0])
+    for line in section.body:
+        fields = line.split("\t")
+        if len(fields) == 5:
+            key = None if fields[2] == "(none)" else PublicKey(fields[2])
+            frames.kernel[fields[0]] = KernelInterface(key, int(fields[3]))
+        elif len(fields) == 9:
+            frames.kernel[fields[0]].peers.append(_kernel_peer(fields))
+        else:
+            raise ValueError("fields")
+
+
+def _kernel_peer(fields: list[str]) -> KernelPeer:
+    _, key, preshared, endpoint, allowed, handshake, received, sent, keepalive = fields
+    return KernelPeer(
+        public_key=PublicKey(key),
+        preshared=None if preshared in {"(none)", "(hidden)"} else Secret(preshared),
+        hidden=preshared == "(hidden)",
+        endpoint=None if endpoint == "(none)" else _endpoint(endpoint),
+        allowed_ips=frozenset(ipaddress.ip_network(item) for item in allowed.split(",") if item and item != "(none)"),
+        handshake=int(handshake),
+        received=int(received),
+        sent=int(sent),
+        keepalive=0 if keepalive == "off" else int(keepalive),
+    )
+
+
+def _endpoint(text: str) -> Endpoint:
+    # A link-local endpoint carries its zone, [fe80::1%eth0]:51820; the zone is this router's own business.
+    host, percent, rest = text.partition("%")
+    return Endpoint.parse(host + rest[rest.index("]") :] if percent else text)
+
+
+def _link(frames: Frames, section: Section) -> None:
+    """`ip -o link show`: `5: wg0: <POINTOPOINT,NOARP,UP,LOWER_UP> mtu 1420 ...`."""
+    for line in section.body:
+        parts = line.split()
+        name = parts[1].rstrip(":").partition("@")[0]
+        if "UP" in parts[2].strip("<>").split(","):
+            frames.up.add(name)
+        frames.mtus[name] = int(parts[parts.index("mtu") + 1])
+
+
+def _address(frames: Frames, section: Section) -> None:
+    """`ip -o addr show`: `5: wg0    inet 10.100.0.1/20 scope global wg0 ...`; link-local ones are the kernel's."""
+    for line in section.body:
+        parts = line.split()
+        if parts[2] not in {"inet", "inet6"}:
+            continue
+        # `inet 10.0.0.1 peer 10.0.0.2/32` is a point-to-point address: its length stands behind the peer.
+        local = parts[3] if "/" in parts[3] or parts[4] != "peer" else f"{parts[3]}/{parts[5].partition('/')[2]}"
+        address = ipaddress.ip_interface(local)
+        if not address.is_link_local:
+            frames.addresses.setdefault(parts[1], []).append(address)
+
+
+def _route(frames: Frames, section: Section) -> None:
+    pairs = [line.split(" ") for line in section.body]
+    frames.routes[section.words[0]] = [(ipaddress.ip_network(prefix), protocol) for prefix, protocol in pairs]
+
+
+_READERS: Final[dict[str, Reader]] = {
+    "fleet": _nothing,
+    "end": _nothing,
+    "system": _system,
+    "file": _file,
+    "boot": _boot,
+    "key": _key,
+    "helper": _helper,
+    "openings": _openings,
+    "resolving": _resolving,
+    "dump": _dump,
+    "link": _link,
+    "address": _address,
+    "route": _route,
+}

@@ -1,0 +1,248 @@
+"""Frames to `Observed`: what is stored in files, what runs in the kernel, and what this router cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, get_args
+
+from ...changes import Change
+from ...driver import Limit, Limits, Live, Observed
+from ...errors import Unparseable
+from ...model import (
+    HIDDEN,
+    Forward,
+    Interface,
+    IPNetwork,
+    ListenPort,
+    Mark,
+    NoMasquerade,
+    Opening,
+    Peer,
+    PublicKey,
+    Route,
+)
+from .conf import Conf, addresses_of, number_of, read_peer
+from .frames import Frames, KernelInterface, KernelPeer
+from .listing import Listing, opening_named, read_listing
+
+ROUTE_PROTOCOL: Final = "87"
+"""How `ip route` marks routes of ours; the same number is in running_read.sh."""
+
+_ALL_WRITES: Final = frozenset(change.__name__ for change in get_args(Change))
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """The driver's own part of an Observed: the frames, and how root is reached."""
+
+    frames: Frames
+    sudo: bool
+
+    def conf(self, interface: str) -> Conf:
+        """The file of an interface, fresh for editing; empty if there is none."""
+        file = self.frames.files.get(f"{interface}.conf")
+        return Conf(file.lines if file else ())
+
+    def listing(self, interface: str) -> Listing:
+        """The list of an interface, fresh for editing; empty if there is none or it belongs to nobody."""
+        file = self.frames.files.get(f"fleet-{interface}.list")
+        return read_listing([line.text for line in file.lines]) if file else Listing()
+
+
+def hooked(conf: Conf, interface: str) -> bool:
+    """True if the file starts our helper when the interface comes up."""
+    names = ('fleet-%i.sh" up', f'fleet-{interface}.sh" up')
+    return any(name in value for value in conf.interface_values("postup") for name in names)
+
+
+def observed(frames: Frames, limits: Limits, overlay: str, wanted: tuple[str, ...], sudo: bool) -> Observed:
+    """Both views, normalised alike. Raises Unparseable for a broken file of ours; one of others is noted and left out."""
+    native = Native(frames, sudo)
+    notes: list[str] = []
+    stored: dict[str, Interface] = {}
+    for name in sorted(frames.files):
+        if name.endswith(".conf"):
+            interface = _stored(name.removesuffix(".conf"), native, overlay, notes)
+            if interface is not None:
+                stored[interface.name] = interface
+    running = {name: _running(name, kernel, stored.get(name), frames) for name, kernel in frames.kernel.items()}
+    stored = {name: _with_kernel_key(interface, running.get(name)) for name, interface in stored.items()}
+    return Observed(
+        stored=stored,
+        running=running,
+        live={name: _live(kernel, frames.clock) for name, kernel in frames.kernel.items()},
+        version=_version(frames.system),
+        model=frames.system.get("model") or frames.system.get("kernel", ""),
+        limits=_limits(frames, limits, native, wanted),
+        connected=_connected(frames),
+        clock=float(frames.clock),
+        rights=_rights(frames),
+        notes=tuple(notes),
+        native=native,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- stored
+def _stored(name: str, native: Native, overlay: str, notes: list[str]) -> Interface | None:
+    conf = native.conf(name)
+    mark = next((section.mark for section in conf.sections if section.kind == "interface" and section.mark), None)
+    try:
+        return _stored_interface(name, conf, mark, native, notes)
+    except ValueError as error:
+        if mark is not None and mark.overlay == overlay:
+            raise Unparseable(f"/etc/wireguard/{name}.conf is ours and not understood: {error}") from None
+        notes.append(f"/etc/wireguard/{name}.conf is not understood and left alone: {error}")
+        return None
+
+
+def _stored_interface(name: str, conf: Conf, mark: Mark | None, native: Native, notes: list[str]) -> Interface:
+    frames = native.frames
+    keys = frames.keys.get(name, {})
+    listing = native.listing(name)
+    if frames.helpers.get(name, "absent") == "absent" or not hooked(conf, name):
+        listing = Listing()  # nobody would make them at the next start
+    return Interface(
+        name=name,
+        public_key=keys.get("conf") or keys.get("key"),
+        listen_port=number_of(conf, "listenport"),
+        mtu=number_of(conf, "mtu"),
+        addresses=addresses_of(conf),
+        peers=_stored_peers(name, conf, mark, notes),
+        routes=listing.routes,
+        openings=listing.openings,
+        reresolve=listing.reresolve,
+        staged_key=keys.get("key.next"),
+        disabled=name not in frames.enabled,
+        mark=mark,
+    )
+
+
+def _stored_peers(name: str, conf: Conf, mark: Mark | None, notes: list[str]) -> dict[PublicKey, Peer]:
+    peers = {}
+    for text, section in conf.peers:
+        try:
+            peers[PublicKey(text)] = read_peer(section)
+        except ValueError as error:
+            if section.mark is not None and mark is not None and section.mark.overlay == mark.overlay:
+                raise
+            notes.append(f"{name}: a peer that is not ours is not understood and left alone: {error}")
+    return peers
+
+
+def _with_kernel_key(interface: Interface, running: Interface | None) -> Interface:
+    """A file whose key is loaded by somebody's own command has the key that runs."""
+    if interface.public_key is not None or running is None:
+        return interface
+    return replace(interface, public_key=running.public_key)
+
+
+# ------------------------------------------------------------------------------------------------------ running
+def _running(name: str, kernel: KernelInterface, stored: Interface | None, frames: Frames) -> Interface:
+    known: Mapping[PublicKey, Peer] = stored.peers if stored else {}
+    return Interface(
+        name=name,
+        public_key=kernel.public_key,
+        listen_port=kernel.listen_port or None,
+        # wg-quick derives an MTU where the file gives none: then what runs is what is stored.
+        mtu=frames.mtus.get(name) if stored is None or stored.mtu is not None else None,
+        addresses=frozenset(frames.addresses.get(name, ())),
+        peers={peer.public_key: _running_peer(peer, known.get(peer.public_key)) for peer in kernel.peers},
+        routes=_running_routes(name, stored, frames),
+        openings=_running_openings(name, stored, frames),
+        reresolve=name in frames.resolving,
+        staged_key=stored.staged_key if stored else None,
+        disabled=name not in frames.up,
+        mark=stored.mark if stored else None,
+    )
+
+
+def _running_peer(peer: KernelPeer, stored: Peer | None) -> Peer:
+    """Marks live in files only, and a learned endpoint is not configuration: both are taken from the stored peer."""
+    endpoint = stored.endpoint if stored else None
+    # A name that did not resolve yet is not drift, an address that was never loaded is.
+    if endpoint is not None and endpoint.ip is not None and peer.endpoint is None:
+        endpoint = None
+    return Peer(
+        public_key=peer.public_key,
+        allowed_ips=peer.allowed_ips,
+        endpoint=endpoint,
+        persistent_keepalive=peer.keepalive,
+        preshared_key=HIDDEN if peer.hidden else peer.preshared,
+        mark=stored.mark if stored else None,
+    )
+
+
+def _running_routes(name: str, stored: Interface | None, frames: Frames) -> dict[IPNetwork, Route]:
+    known: Mapping[IPNetwork, Route] = stored.routes if stored else {}
+    return {
+        prefix: known.get(prefix, Route(prefix))
+        for prefix, protocol in frames.routes.get(name, ())
+        if protocol == ROUTE_PROTOCOL or prefix in known
+    }
+
+
+def _running_openings(name: str, stored: Interface | None, frames: Frames) -> dict[str, Opening]:
+    known: Mapping[str, Opening] = stored.openings if stored else {}
+    seen = frames.openings.get(name, [])
+    stray = {identity for state, identity in seen if state == "stray"}
+    live = {identity: known[identity] for state, identity in seen if state == "live" and identity in known}
+    for identity in stray:
+        # A rule of another spelling beside the right one is as wrong as a missing one: both are made right together.
+        if live.pop(identity, None) is None and identity not in known:
+            live[identity] = opening_named(identity, known)
+    return live
+
+
+def _live(kernel: KernelInterface, clock: int) -> dict[PublicKey, Live]:
+    return {
+        peer.public_key: Live(
+            handshake_age=float(max(0, clock - peer.handshake)) if peer.handshake else None,
+            received=peer.received,
+            sent=peer.sent,
+            endpoint=peer.endpoint,
+        )
+        for peer in kernel.peers
+    }
+
+
+# --------------------------------------------------------------------------------------------------- the router
+def _version(system: Mapping[str, str]) -> str:
+    tools = system.get("wg", "").partition(" - ")[0]
+    return ", ".join(part for part in (tools, system.get("os", ""), system.get("kernel", "")) if part)
+
+
+def _connected(frames: Frames) -> tuple[IPNetwork, ...]:
+    networks = {
+        address.network
+        for name, addresses in frames.addresses.items()
+        if name not in frames.kernel and name != "lo"
+        for address in addresses
+        if address.network.num_addresses > 1
+    }
+    return tuple(sorted(networks, key=lambda network: (network.version, network.network_address.packed, network.prefixlen)))
+
+
+def _rights(frames: Frames) -> tuple[str, ...]:
+    if frames.system.get("writable") == "yes":
+        return ()
+    return ("/etc/wireguard is not writable: log in as root, set `options: {sudo: true}`, or remount a read-only disk",)
+
+
+def _limits(frames: Frames, limits: Limits, native: Native, wanted: tuple[str, ...]) -> Limits:
+    tools = set(frames.system.get("tools", "").split())
+    cannot = list(limits.cannot)
+    for tool in ("bash", "wg-quick"):
+        if tool not in tools:
+            cannot.append(Limit(frozenset({"AddInterface"}), f"{tool} is missing, which brings interfaces up: install {tool}"))
+            break
+    for name in wanted:
+        saves = native.conf(name).interface_values("saveconfig")
+        if saves and saves[-1].lower() == "true":
+            sentence = f"{name}.conf says `SaveConfig = true`, which rewrites the file at every stop: remove that line"
+            cannot.append(Limit(_ALL_WRITES, sentence))
+    openings = limits.openings
+    if not tools & {"iptables", "firewall-cmd"} and ("nft" not in tools or "no-nft" in tools):
+        # Without any firewall all ports are open and nothing is translated; forwarding is a switch of the kernel.
+        openings = openings & {ListenPort, Forward, NoMasquerade}
+    return replace(limits, openings=openings, cannot=tuple(cannot))
