@@ -333,10 +333,10 @@ def test_a_jump_may_be_behind_another_jump(tmp_path: Path, bastion: OpenSsh) -> 
         openssh(tmp_path / "hq") as hq,
         listening(echo) as address,
         Jumps(tmp_path, bastion=hop(bastion), hq=hop(hq, "hq", "bastion")) as pool,
+        Dialer(pool, ["hq"])(address, TIMEOUT) as sock,
     ):
-        with Dialer(pool, ["hq"])(address, TIMEOUT) as sock:
-            sock.sendall(b"hello")
-            assert exactly(sock, 5) == b"hello"
+        sock.sendall(b"hello")
+        assert exactly(sock, 5) == b"hello"
 
 
 def test_an_outer_jump_that_is_down_is_named_behind_the_inner_one(tmp_path: Path, bastion: OpenSsh) -> None:
