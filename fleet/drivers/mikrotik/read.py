@@ -267,6 +267,12 @@ def _interface(name: str, native: Native, peers: Sequence[Row]) -> Interface:
     )
 
 
+def _routes(rows: Sequence[tuple[IPNetwork, Row]]) -> dict[IPNetwork, Route]:
+    """By prefix; of two routes to one prefix the marked one, which is the one that may be changed."""
+    working = [Route(prefix, mark_of(row)) for prefix, row in rows if _works(row)]
+    return {route.prefix: route for route in sorted(working, key=lambda route: route.mark is not None)}
+
+
 def _works(row: Row) -> bool:
     return not is_yes(row, "disabled") and not is_yes(row, "invalid")
 

@@ -175,13 +175,16 @@ def _clamp(family: int, mtu: int, interface: str) -> Rule:
 
 
 def _management(opening: Management, interface: str, families: Families) -> list[Rule]:
-    where = {"chain": "input", "in_interface": interface, "protocol": "tcp", "dst_port": str(opening.port)}
+    where = {"in_interface": interface, "protocol": "tcp", "dst_port": str(opening.port)}
     accepts = [
-        Rule(FILTER[source.version], _words(action="accept", **where, src_address=str(source)), before="accept")
+        Rule(FILTER[source.version], _words(chain="input", action="accept", **where, src_address=str(source)), before="accept")
         for source in sorted_networks(opening.sources)
     ]
     # The drop must follow its accepts, and tagged writes have no order (sheet 1.4): it goes into a batch of its own.
-    drops = [Rule(FILTER[family], _words(action="drop", **where), before="accept", last=True) for family in sorted(families)]
+    drops = [
+        Rule(FILTER[family], _words(chain="input", action="drop", **where), before="accept", last=True)
+        for family in sorted(families)
+    ]
     return [*accepts, *drops]
 
 

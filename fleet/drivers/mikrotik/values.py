@@ -15,9 +15,10 @@ Row: TypeAlias = Mapping[str, str]
 
 # Letters in this order, each at most once; fractions of a second are unverified (sheet 3.1), so they are allowed.
 _LETTERS: Final = re.compile(
-    r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?(?:(\d+)us)?(?:\d+ns)?"
+    r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?(?:(\d+)us)?(?:\d+ns)?",
+    re.ASCII,
 )
-_CLOCK: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)")
+_CLOCK: Final = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)", re.ASCII)
 _SECONDS: Final = (604800, 86400, 3600, 60, 1, 0.001, 0.000001)
 
 

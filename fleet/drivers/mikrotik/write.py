@@ -46,7 +46,7 @@ from ...model import IPInterface, IPNetwork
 from . import resolve, rules
 from .read import ADDRESSES, INTERFACES, PEERS, ROUTES, Native
 from .rules import Owned, Rule
-from .values import Row, join_networks, marked, yes
+from .values import Row, join_networks, mark_of, marked, yes
 
 Attributes: TypeAlias = tuple[tuple[str, Part], ...]
 
@@ -114,7 +114,7 @@ class Renderer:
             case ActivateKey():
                 return self._activate(change)
             case StageKey() | DropStagedKey() | Reapply():
-                raise Unsupported(f"{self._plan.target.router}: {change}: not possible", CANNOT_STAGE)
+                raise Unsupported(f"{self._plan.target.router}: {change}: not possible", f"{CANNOT_STAGE}; plan again")
             case _:
                 assert_never(change)
 
@@ -152,7 +152,10 @@ class Renderer:
     def _activate(self, change: ActivateKey) -> list[Words]:
         private_key = self._plan.private_keys.get(change.interface)
         if private_key is None:
-            raise Unsupported(f"{self._plan.target.router}: {change}: its private half is not at hand", CANNOT_STAGE)
+            raise Unsupported(
+                f"{self._plan.target.router}: {change}: its private half is not at hand",
+                "the run that made the key has ended; `fleet sync` makes another",
+            )
         return [self._set_by_name(change.interface, ("private-key", private_key))]
 
     def _set_by_name(self, interface: str, *words: tuple[str, Part]) -> Words:
@@ -176,7 +179,7 @@ class Renderer:
         for address, row in self._native.addresses.get(name, ()):
             requests += _removals(ADDRESSES[address.version], [row])
         for prefix, row in self._native.routes.get(name, ()):
-            requests += _removals(ROUTES[prefix.version], [row])
+            requests += _removals(ROUTES[prefix.version], [row] if self._is_ours(row) else [])
         requests += _removals(resolve.MENU, [self._native.schedulers.get(name)])
         requests += _rule_removals(
             [rule for (owner, _), owned in self._native.owned.items() if owner == name for rule in owned]
@@ -197,7 +200,12 @@ class Renderer:
         return Words(f"{menu}/add", words)
 
     def _route_rows(self, interface: str, prefix: IPNetwork) -> list[Row]:
-        return [row for each, row in self._native.routes.get(interface, ()) if each == prefix]
+        """Rows of ours for a prefix; a person's own second route to it is not touched."""
+        return [row for each, row in self._native.routes.get(interface, ()) if each == prefix and self._is_ours(row)]
+
+    def _is_ours(self, row: Row) -> bool:
+        mark = mark_of(row)
+        return mark is not None and mark.overlay == self._mark.overlay
 
     def _add_route(self, change: AddRoute) -> Words:
         prefix, mark = change.wanted.prefix, change.wanted.mark
@@ -209,8 +217,11 @@ class Renderer:
 
     def _set_route(self, change: SetRoute) -> list[Words]:
         prefix, mark = change.wanted.prefix, change.wanted.mark
-        rows = self._route_rows(change.interface, prefix)
-        return [_set(ROUTES[prefix.version], row, ("comment", marked(row.get("comment", ""), mark))) for row in rows]
+        rows = [row for each, row in self._native.routes.get(change.interface, ()) if each == prefix]
+        chosen = next((row for row in rows if mark_of(row) == change.old.mark), None)
+        if chosen is None:
+            return []
+        return [_set(ROUTES[prefix.version], chosen, ("comment", marked(chosen.get("comment", ""), mark)))]
 
     @staticmethod
     def _revived(menu: str, row: Row, mark: Mark | None) -> Words:
