@@ -41,7 +41,7 @@ from .model import (
     PublicKey,
 )
 from .order import batches
-from .ours import PEER, SCALARS, Found, addresses, keep_strangers, managed
+from .ours import PEER, SCALARS, Found, addresses, in_order, keep_strangers, managed
 from .running import reapplied
 
 if TYPE_CHECKING:
@@ -169,8 +169,8 @@ def _compare(observed: Interface, wanted: Interface, found: Found) -> None:
     if any(getattr(observed, name) != getattr(wanted, name) for name in SCALARS):
         found.changes.append(SetInterface(interface=wanted.name, old=observed, wanted=wanted))
     have = addresses(observed, wanted)
-    found.changes += [AddAddress(interface=wanted.name, address=it) for it in sorted(wanted.addresses - have)]
-    found.changes += [RemoveAddress(interface=wanted.name, address=it) for it in sorted(have - wanted.addresses)]
+    found.changes += [AddAddress(interface=wanted.name, address=it) for it in in_order(wanted.addresses - have)]
+    found.changes += [RemoveAddress(interface=wanted.name, address=it) for it in in_order(have - wanted.addresses)]
     _compare_peers(observed, wanted, found)
     if "routes" not in wanted.unmanaged and found.limits.routes != "derived":
         _compare_routes(observed, wanted, found)

@@ -41,7 +41,7 @@ def fingerprint(configuration: Configuration, overlay: str) -> str:
     return hashlib.sha256(_canonical(sorted(_described(configuration, overlay)))).hexdigest()
 
 
-def subject(change: Change) -> tuple[str, str]:  # noqa: C901 - one case per kind of change
+def subject(change: Change) -> tuple[str, str]:
     """Identity of the object a change is about, and the fingerprint it should have afterwards (empty: it should be gone)."""
     name = change.interface
     match change:

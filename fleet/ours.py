@@ -38,6 +38,11 @@ def addresses(observed: Interface, wanted: Interface) -> frozenset[IPInterface]:
     return frozenset(it for it in observed.addresses if it in wanted.addresses or not it.ip.is_link_local)
 
 
+def in_order(some: Iterable[IPInterface]) -> list[IPInterface]:
+    """IPv4 first: the two families do not compare."""
+    return sorted(some, key=lambda it: (it.version, it.ip.packed, it.network.prefixlen))
+
+
 def managed(openings: Iterable[Opening], wanted: Interface) -> Iterator[Opening]:
     return (opening for opening in openings if MANAGE_KEY[type(opening)] not in wanted.unmanaged)
 

@@ -32,7 +32,7 @@ from .changes import (
     same,
 )
 from .model import Interface, Peer
-from .ours import Found, addresses, keep_strangers, managed
+from .ours import Found, addresses, in_order, keep_strangers, managed
 
 
 # ------------------------------------------------------------------------------------------------------- running
@@ -98,7 +98,7 @@ def _differing_scalars(running: Interface, stored: Interface, wanted: Interface)
     if running.public_key is not None and stored.public_key is not None and running.public_key != stored.public_key:
         yield ("key", ""), "another private key is loaded"
     have = addresses(running, wanted)
-    for address in sorted(wanted.addresses ^ have):
+    for address in in_order(wanted.addresses ^ have):
         yield ("address", address), f"address {address} {'missing' if address in wanted.addresses else 'still there'}"
 
 

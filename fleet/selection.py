@@ -107,30 +107,32 @@ def _matching(fleet: Fleet, term: str) -> set[str]:
 
 def _included(fleet: Fleet, selected: frozenset[str]) -> dict[str, str]:
     """Other ends of the selected routers' tunnels, in file order, each with the first selected router it is there for."""
-    ends = _other_ends(fleet)
+    hubs = [hub.name for hub in fleet.hubs]
+    everyone = [router.name for router in fleet.enabled]
+    tied = _tied(fleet)
     included: dict[str, str] = {}
-    for name in fleet.routers:
-        if name in selected:
-            for other in ends(fleet.routers[name]):
-                if other not in selected and fleet.routers[other].enabled:
-                    included.setdefault(other, name)
+    for router in (fleet.routers[name] for name in fleet.routers if name in selected):
+        for other in _other_ends(fleet, router, hubs, everyone, tied):
+            if other not in selected and fleet.routers[other].enabled:
+                included.setdefault(other, router.name)
     return {name: included[name] for name in fleet.routers if name in included}
 
 
-def _other_ends(fleet: Fleet) -> Callable[[Router], Sequence[str]]:
-    hubs = [hub.name for hub in fleet.hubs]
-    everyone = [router.name for router in fleet.enabled]
-    links = fleet.overlay.links
-    if links is not None:
-        tied: dict[str, list[str]] = {}
-        for one, other in links:
-            tied.setdefault(one, []).append(other)
-            tied.setdefault(other, []).append(one)
+def _tied(fleet: Fleet) -> dict[str, list[str]]:
+    tied: dict[str, list[str]] = {}
+    for one, other in fleet.overlay.links or ():
+        tied.setdefault(one, []).append(other)
+        tied.setdefault(other, []).append(one)
+    return tied
+
+
+def _other_ends(
+    fleet: Fleet, router: Router, hubs: list[str], everyone: list[str], tied: Mapping[str, list[str]]
+) -> Sequence[str]:
+    if fleet.overlay.links is not None:
         # A pair in which nobody can be dialled meets at a hub that need not be linked.
-        return lambda router: [*tied.get(router.name, ()), *(hubs if router.endpoint is None else ())]
-    if fleet.overlay.topology == "full-mesh":
-        return lambda router: everyone
-    return lambda router: everyone if router.role == "hub" else hubs
+        return [*tied.get(router.name, ()), *(hubs if router.endpoint is None else ())]
+    return everyone if router.role == "hub" or fleet.overlay.topology == "full-mesh" else hubs
 
 
 # ----------------------------------------------------------------------------------------------------- relevance

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .model import Interface, Peer, PublicKey, Secret, sorted_networks
+from .ours import in_order
 
 
 def render_wg_quick(interface: Interface, names_not_enrolled: Iterable[str], *, preshared: bool) -> str:
@@ -35,7 +36,7 @@ def _interface(interface: Interface) -> Iterator[str]:
         yield "# The private key is made on the router"
     yield "# PrivateKey = (insert it here)"
     if interface.addresses:
-        yield "Address = " + ", ".join(map(str, sorted(interface.addresses, key=lambda it: (it.version, it))))
+        yield "Address = " + ", ".join(map(str, in_order(interface.addresses)))
     if interface.listen_port:
         yield f"ListenPort = {interface.listen_port}"
     if interface.mtu:
