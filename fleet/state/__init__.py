@@ -1,0 +1,44 @@
+"""What fleet remembers between runs: pins, escrow, confirmed states, the journal, and who is writing now.
+
+The routers and the inventory are the truth; pins and addresses can be read back from the routers' marks. Only tombstones,
+escrow and history live here alone. SQLite in `.fleet/state.db` by default, any database by URL.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .journal import Entry, Journal, Run, RunRecord
+from .lock import Lock, Locks
+from .machine import Owner, actor, inventory_commit, this_process
+from .pins import KEEP, ConfirmedState, Escrow, Pins
+
+__all__ = [
+    "KEEP",
+    "ConfirmedState",
+    "Entry",
+    "Escrow",
+    "Lock",
+    "Owner",
+    "Run",
+    "RunRecord",
+    "State",
+    "actor",
+    "inventory_commit",
+    "open_state",
+    "this_process",
+]
+
+
+class State(Pins, Journal, Locks):
+    """Everything remembered about any number of overlays. Thread-safe; use it as a context manager."""
+
+
+def open_state(place: str | Path, *, read_only: bool = False) -> State:
+    """The state at a path, in a `.fleet` folder, or at a database URL.
+
+    Nothing is opened before the first use, and nothing made before the first write; what does not exist reads as empty.
+    `read_only` also leaves an existing one untouched. Raises UsageError, now or at first use: unusable URL, unreachable or
+    damaged database, made by a newer fleet.
+    """
+    return State(place, read_only=read_only)
