@@ -34,6 +34,7 @@ from .values import (
     is_yes,
     mark_of,
     parse_address,
+    parse_clock,
     parse_duration,
     parse_endpoint,
     parse_networks,
@@ -46,6 +47,7 @@ PEERS: Final = "/interface/wireguard/peers"
 ADDRESSES: Final = {4: "/ip/address", 6: "/ipv6/address"}
 ROUTES: Final = {4: "/ip/route", 6: "/ipv6/route"}
 RESOURCE: Final = "/system/resource"
+CLOCK: Final = "/system/clock"
 
 OLDEST: Final = (7, 1)
 """The first RouterOS with WireGuard (sheet 3.3)."""
@@ -56,7 +58,7 @@ HIDDEN_VALUE: Final = "*****"
 # The private key is never read: not needed, and where it is not masked it would cross the network.
 _FIELDS: Final[Mapping[str, Sequence[str]]] = {
     RESOURCE: ("version", "board-name"),
-    INTERFACES: (".id", "name", "mtu", "listen-port", "public-key", "disabled", "comment"),
+    INTERFACES: (".id", "name", "mtu", "listen-port", "public-key", "disabled", "dynamic", "comment"),
     PEERS: (
         *(".id", "interface", "public-key", "allowed-address", "endpoint-address", "endpoint-port", "persistent-keepalive"),
         *("preshared-key", "disabled", "dynamic", "comment"),
@@ -66,12 +68,13 @@ _FIELDS: Final[Mapping[str, Sequence[str]]] = {
     **dict.fromkeys(ROUTES.values(), (".id", "dst-address", "gateway", "routing-table", "disabled", "dynamic", "comment")),
     **dict.fromkeys(rules.MENUS, rules.RULE_FIELDS),
     resolve.MENU: resolve.FIELDS,
+    CLOCK: ("date", "time", "gmt-offset"),
 }
 
 # Connected and learned routes may be many. "Not dynamic=true" and not "dynamic=false": an absent word must not hide a route.
 _QUERIES: Final = dict.fromkeys(ROUTES.values(), ("?dynamic=true", "?#!"))
 
-_OPTIONAL: Final = frozenset({resolve.MENU, rules.FILTER[6], rules.NAT[6], rules.MANGLE[6], ADDRESSES[6], ROUTES[6]})
+_OPTIONAL: Final = frozenset({CLOCK, resolve.MENU, rules.FILTER[6], rules.NAT[6], rules.MANGLE[6], ADDRESSES[6], ROUTES[6]})
 """Menus that a device mode or a missing IPv6 may hide. Without one, what needs it is a limit of this router."""
 
 Rows = Mapping[str, tuple[Row, ...]]
@@ -111,19 +114,20 @@ def read_rows(link: Link) -> tuple[Rows, frozenset[str]]:
         replies = link.send_all([print_request(menu) for menu in _FIELDS])
         return {menu: _rows(reply) for menu, reply in zip(_FIELDS, replies, strict=True)}, frozenset()
     except Rejected:
-        return _read_one_by_one(link)
+        return _read_what_there_is(link)
 
 
-def _read_one_by_one(link: Link) -> tuple[Rows, frozenset[str]]:
+def _read_what_there_is(link: Link) -> tuple[Rows, frozenset[str]]:
     rows = {RESOURCE: _rows(link.send(print_request(RESOURCE)))}
     _refuse_old(rows[RESOURCE])
+    needed = [menu for menu in _FIELDS if menu not in _OPTIONAL]
+    replies = link.send_all([print_request(menu) for menu in needed])
+    rows |= {menu: _rows(reply) for menu, reply in zip(needed, replies, strict=True)}
     missing = set()
-    for menu in _FIELDS:
+    for menu in _OPTIONAL:
         try:
             rows[menu] = _rows(link.send(print_request(menu)))
         except Rejected:
-            if menu not in _OPTIONAL:
-                raise
             rows[menu] = ()
             missing.add(menu)
     return rows, frozenset(missing)
@@ -152,7 +156,9 @@ def observed_from(rows: Rows, missing: frozenset[str], target: Target, limits: L
     resource = rows[RESOURCE][0]
     native = _native(rows, version, missing, target)
     stored, notes = {}, []
-    for name in native.interfaces:
+    for name, row in native.interfaces.items():
+        if is_yes(row, "dynamic"):
+            continue  # Back To Home's, the router's own
         try:
             stored[name] = _interface(name, native, rows[PEERS])
         except ValueError:
@@ -165,6 +171,7 @@ def observed_from(rows: Rows, missing: frozenset[str], target: Target, limits: L
         model=resource.get("board-name", ""),
         limits=_narrowed(limits, missing),
         connected=_connected(rows, native.interfaces),
+        clock=parse_clock(rows[CLOCK][0]) if rows[CLOCK] else None,
         notes=tuple(notes),
         native=native,
     )
@@ -211,26 +218,24 @@ def _peer_rows(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
 
 
 def _address_rows(rows: Rows) -> dict[str, tuple[tuple[IPInterface, Row], ...]]:
-    found: dict[str, tuple[tuple[IPInterface, Row], ...]] = {}
+    found: dict[str, list[tuple[IPInterface, Row]]] = {}
     for menu in ADDRESSES.values():
         for row in rows[menu]:
             if not is_yes(row, "dynamic") and "address" in row:
-                name = row.get("interface", "")
-                found[name] = (*found.get(name, ()), (parse_address(row["address"]), row))
-    return found
+                found.setdefault(row.get("interface", ""), []).append((parse_address(row["address"]), row))
+    return {name: tuple(each) for name, each in found.items()}
 
 
 def _route_rows(rows: Rows) -> dict[str, tuple[tuple[IPNetwork, Row], ...]]:
     """Static routes of the main table by gateway: through an interface, the gateway is its name (sheet 4)."""
-    found: dict[str, tuple[tuple[IPNetwork, Row], ...]] = {}
+    found: dict[str, list[tuple[IPNetwork, Row]]] = {}
     for menu in ROUTES.values():
         for row in rows[menu]:
             if is_yes(row, "dynamic") or row.get("routing-table", "main") != "main" or "dst-address" not in row:
                 continue
-            name = row.get("gateway", "")
-            prefixes = tuple(parse_networks(row["dst-address"]))
-            found[name] = (*found.get(name, ()), *((prefix, row) for prefix in prefixes))
-    return found
+            there = found.setdefault(row.get("gateway", ""), [])
+            there += [(prefix, row) for prefix in parse_networks(row["dst-address"])]
+    return {name: tuple(each) for name, each in found.items()}
 
 
 def _connected(rows: Rows, interfaces: Mapping[str, Row]) -> tuple[IPNetwork, ...]:

@@ -124,6 +124,8 @@ class _QuietProtocol(ApiProtocol):  # type: ignore[misc,unused-ignore]  # librou
 def _unreachable(silent: list[Unreachable]) -> Unreachable:
     if not silent:
         return Unreachable("no address to connect to", "give the router a `host:`")
+    if len(silent) == 1 and silent[0].hint:
+        return silent[0]
     hint = next((error.hint for error in silent if error.hint), "")
     return Unreachable(
         "no answer: " + "; ".join(error.summary for error in silent),

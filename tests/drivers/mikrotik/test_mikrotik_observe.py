@@ -63,6 +63,10 @@ def test_version_and_model() -> None:
     assert (seen.version, seen.model) == ("7.20.8 (stable)", "hEX")
 
 
+def test_the_clock_of_the_router() -> None:
+    assert observe(hub()).clock == 1795514400
+
+
 def test_a_hidden_preshared_key_is_hidden_and_an_empty_one_is_none() -> None:
     peers = wg0(hub()).peers
     assert peers[MUMBAI].preshared_key is HIDDEN
@@ -164,6 +168,13 @@ def test_a_foreign_interface_with_an_odd_name_does_not_hide_the_others() -> None
     seen = observe(menus)
     assert set(seen.stored) == {"wg0"}
     assert "Büro Köln (alt)" in seen.notes[0]
+
+
+def test_the_interface_of_back_to_home_is_the_routers_own() -> None:
+    menus = hub()
+    menus["/interface/wireguard"].append({".id": "*60", "name": "back-to-home-vpn", "dynamic": "true", "listen-port": "36000"})
+    seen = observe(menus)
+    assert (set(seen.stored), seen.notes) == ({"wg0", "free-turn-wg"}, ())
 
 
 def test_a_foreign_peer_without_a_key_does_not_hide_the_others() -> None:

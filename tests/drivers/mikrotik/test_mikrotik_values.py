@@ -12,6 +12,7 @@ from fleet import Mark, Unparseable
 from fleet.drivers.mikrotik.values import (
     is_yes,
     marked,
+    parse_clock,
     parse_duration,
     parse_endpoint,
     parse_networks,
@@ -86,6 +87,22 @@ def test_an_absent_boolean_is_no() -> None:
 def test_an_unknown_boolean_is_unparseable() -> None:
     with pytest.raises(Unparseable):
         is_yes({"disabled": "maybe"}, "disabled")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"date": "2026-11-24", "time": "15:30:00", "gmt-offset": "+05:30"},
+        {"date": "nov/24/2026", "time": "10:00:00", "gmt-offset": "+00:00"},
+        {"date": "2026-11-24", "time": "10:00:00"},
+    ],
+)
+def test_the_clock_is_unix_time_before_and_after_7_10(row: dict[str, str]) -> None:
+    assert parse_clock(row) == 1795514400
+
+
+def test_an_odd_clock_is_no_reason_to_read_nothing() -> None:
+    assert parse_clock({"date": "today", "time": "noon"}) is None
 
 
 def test_bytes_with_a_unit_are_not_what_the_api_writes() -> None:
