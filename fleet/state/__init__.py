@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..secrets import FOLDER
 from .journal import Entry, Journal, Run, RunRecord
 from .lock import Lock, Locks
-from .machine import Owner, actor, inventory_commit, this_process
+from .machine import Owner, actor, inventory_commit
 from .pins import KEEP, ConfirmedState, Escrow, Pins
+from .store import FILE
 
 __all__ = [
     "KEEP",
@@ -24,9 +26,9 @@ __all__ = [
     "RunRecord",
     "State",
     "actor",
+    "default_place",
     "inventory_commit",
     "open_state",
-    "this_process",
 ]
 
 
@@ -34,11 +36,15 @@ class State(Pins, Journal, Locks):
     """Everything remembered about any number of overlays. Thread-safe; use it as a context manager."""
 
 
-def open_state(place: str | Path, *, read_only: bool = False) -> State:
-    """The state at a path, in a `.fleet` folder, or at a database URL.
+def open_state(place: str | Path) -> State:
+    """The state at a path or database URL.
 
-    Nothing is opened before the first use, and nothing made before the first write; what does not exist reads as empty.
-    `read_only` also leaves an existing one untouched. Raises UsageError, now or at first use: unusable URL, unreachable or
-    damaged database, made by a newer fleet.
+    Nothing is opened before the first use, and nothing made before the first write: what does not exist reads as empty.
+    Raises UsageError, now or at first use: unusable URL, unreachable or damaged database, made by a newer fleet.
     """
-    return State(place, read_only=read_only)
+    return State(place)
+
+
+def default_place(folder: Path | str) -> Path:
+    """Where the state of an inventory folder is, unless somebody says otherwise."""
+    return Path(folder) / FOLDER / FILE

@@ -29,17 +29,17 @@ class Owner:
     actor: str
     command: str
 
+    @classmethod
+    def current(cls, command: str, environ: Mapping[str, str] = os.environ) -> Owner:
+        """This process. `command` is shown to whoever meets its lock."""
+        pid = os.getpid()
+        return cls(socket.gethostname(), boot_id(), pid, start_time(pid) or "", actor(environ), command)
+
     def gone(self, seen_from: Owner) -> bool | None:
         """True if this process certainly ended, False if it certainly runs, None if `seen_from` cannot know."""
         if not self.boot_id or not self.start_time or (self.host, self.boot_id) != (seen_from.host, seen_from.boot_id):
             return None
         return start_time(self.pid) != self.start_time
-
-
-def this_process(command: str, environ: Mapping[str, str] = os.environ) -> Owner:
-    """The Owner that this process is. `command` is shown to whoever meets its lock."""
-    pid = os.getpid()
-    return Owner(socket.gethostname(), boot_id(), pid, start_time(pid) or "", actor(environ), command)
 
 
 def actor(environ: Mapping[str, str] = os.environ) -> str:

@@ -217,7 +217,7 @@ class Pins(Store):
         Does nothing if `old` is not known. Raises UsageError if `new` has pins of its own.
         """
         with self.reading() as session:
-            if not any(session.scalars(_of(table, overlay, old)).first() for table in _NAMED):
+            if session.get(Pin, (overlay, old)) is None and not self.identity(overlay, old):
                 return
         with self.writing() as session:
             if session.get(Pin, (overlay, new)) is not None:

@@ -28,10 +28,9 @@ BUSY_SECONDS: Final = 30.0
 class Store:
     """A database of fleet's tables. Thread-safe; nothing is created on disk before the first write."""
 
-    def __init__(self, place: str | Path, *, read_only: bool = False) -> None:
+    def __init__(self, place: str | Path) -> None:
         self._place = place
         self._path = _sqlite_path(place)
-        self._read_only = read_only
         self._opening = threading.Lock()
         # SQLite has one writer; waiting for it here is fair and immediate, waiting inside SQLite is a sleep in steps.
         self._writing = threading.Lock()
@@ -67,8 +66,6 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that is durable when it ends. Raises UsageError."""
-        if self._read_only:
-            raise RuntimeError("this state was opened for reading")
         engine = self._opened()
         with self._said(), self._writing, engine.connect() as connection:
             connection = connection.execution_options(fleet_writes=True)
@@ -97,7 +94,7 @@ class Store:
                 with self._said():
                     engine = self._connected()
                     try:
-                        _prepare(engine, self.shown, read_only=self._read_only)
+                        _prepare(engine, self.shown)
                     except BaseException:
                         engine.dispose()
                         raise
@@ -107,14 +104,14 @@ class Store:
     def _connected(self) -> Engine:
         if self._path is None:
             return _server(str(self._place), self.shown)
-        url = f"sqlite:///{self._path}"
-        if not self._read_only:
+        url, prepare = f"sqlite:///{self._path}", _on_connect
+        if self._path.exists() and not os.access(self._path, os.W_OK):
+            # Somebody else's state, to be looked at: a WAL database wants to write beside itself even for reading.
+            url, prepare = f"sqlite:///file:{self._path}?immutable=1&uri=true", _on_connect_for_reading
+        else:
             _private_file(self._path)
-        elif not os.access(self._path.parent, os.W_OK):
-            # A WAL database wants a file beside it even for reading; nobody can write here, so it need not.
-            url = f"sqlite:///file:{self._path}?immutable=1&uri=true"
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
-        event.listen(engine, "connect", _on_connect if not self._read_only else _on_connect_for_reading)
+        event.listen(engine, "connect", prepare)
         event.listen(engine, "begin", _on_begin)
         return engine
 
@@ -136,7 +133,7 @@ def _sqlite_path(place: str | Path) -> Path | None:
     """The file, None for a database server. Raises UsageError for what is neither path nor URL."""
     if isinstance(place, Path) or "://" not in place:
         path = Path(place).expanduser()
-        return path / FILE if path.name == FOLDER or path.is_dir() else path
+        return path / FILE if path.is_dir() else path
     try:
         url = make_url(place)
     except ArgumentError:
@@ -192,14 +189,12 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _prepare(engine: Engine, shown: str, *, read_only: bool) -> None:
+def _prepare(engine: Engine, shown: str) -> None:
     """Make the tables of a new state; refuse those of a newer fleet."""
     with engine.connect() as connection:
         if inspect(connection).has_table(SchemaVersion.__tablename__):
             _check_version(connection, shown)
             return
-        if read_only:
-            raise UsageError(f"{shown} is not a state of fleet", "check --state")
         connection.rollback()
         connection = connection.execution_options(fleet_writes=True)
         with connection.begin():
