@@ -1,0 +1,336 @@
+"""The menus of the simulated router that are not firewall (sheet sections 2 to 5)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .firewall_menus import FIREWALL
+from .schema import COMMENT, DISABLED, DYNAMIC, INVALID, LIST, ORDERED, READ, SINGLE, UNSETTABLE, Field, Menu, shown
+from .values import (
+    address,
+    allowed_addresses,
+    choice,
+    duration,
+    either,
+    flag,
+    gateway,
+    host,
+    interface,
+    interface_list,
+    key,
+    label,
+    number,
+    prefix,
+    present,
+    text,
+)
+
+PORT: Final = number(0, 65535)
+KEEPALIVE: Final = duration(0, 65535)
+SECRET_KEY: Final = either(choice("", "auto", "none"), key)
+
+WIREGUARD: Final = Menu(
+    "/interface/wireguard",
+    (
+        Field("name", label),
+        Field("mtu", either(choice("auto"), number(0, 65536)), default="1420"),
+        Field("listen-port", PORT),
+        Field("private-key", either(choice(""), key), secret=True),
+        shown("public-key"),
+        Field("vrf", choice("main"), since=(7, 21), default="main"),
+        shown("running"),
+        DISABLED,
+        COMMENT,
+    ),
+    ids="interface",
+)
+
+PEERS: Final = Menu(
+    "/interface/wireguard/peers",
+    (
+        Field("interface", interface, required=True),
+        Field("name", label, since=(7, 15)),
+        Field("public-key", key, required=True),
+        Field("private-key", SECRET_KEY, since=(7, 12), default="", secret=True),
+        Field("preshared-key", SECRET_KEY, default="", secret=True),
+        Field("endpoint-address", host, default=""),
+        Field("endpoint-port", PORT, default="0"),
+        shown("current-endpoint-address"),
+        shown("current-endpoint-port"),
+        Field("allowed-address", allowed_addresses, required=True),
+        Field("persistent-keepalive", KEEPALIVE, absent=frozenset({"0s"})),
+        Field("client-address", text, since=(7, 12), absent=frozenset({""})),
+        Field("client-dns", text, since=(7, 12), absent=frozenset({""})),
+        Field("client-endpoint", text, since=(7, 12), default=""),
+        Field("client-keepalive", KEEPALIVE, since=(7, 12), absent=frozenset({"0s"})),
+        Field("client-listen-port", PORT, since=(7, 12), absent=frozenset({"0"})),
+        Field("client-allowed-address", text, since=(7, 21), default="::/0"),
+        Field("is-responder", flag, since=(7, 15), until=(7, 17), absent=frozenset({"false"})),
+        Field("responder", flag, since=(7, 17), absent=frozenset({"false"})),
+        shown("rx", "0"),
+        shown("tx", "0"),
+        shown("last-handshake"),
+        DISABLED,
+        DYNAMIC,
+        COMMENT,
+    ),
+    verbs=ORDERED,
+)
+
+_HARDWARE = (
+    Field("name", label),
+    Field("mtu", number(68, 65535), default="1500"),
+    shown("running", "true"),
+    DISABLED,
+    COMMENT,
+)
+
+INTERFACES: Final = (
+    Menu(
+        "/interface",
+        (Field("name", label), shown("type"), Field("mtu", number(0, 65535)), shown("running"), DISABLED, COMMENT),
+        verbs=READ | {"set", "enable", "disable", "comment"},
+    ),
+    Menu("/interface/ethernet", _HARDWARE, verbs=READ | {"set", "enable", "disable", "comment"}, ids="interface"),
+    Menu("/interface/bridge", _HARDWARE, ids="interface"),
+    WIREGUARD,
+    PEERS,
+    Menu(
+        "/interface/list",
+        (
+            Field("name", label, required=True),
+            Field("include", default=""),
+            Field("exclude", default=""),
+            shown("builtin", "false"),
+            DYNAMIC,
+            COMMENT,
+        ),
+        verbs=READ | {"add", "set", "remove", "comment"},
+    ),
+    Menu(
+        "/interface/list/member",
+        (
+            Field("list", interface_list, required=True),
+            Field("interface", interface, required=True),
+            DISABLED,
+            DYNAMIC,
+            COMMENT,
+        ),
+    ),
+)
+
+_ADVERTISED = (
+    Field("advertise", flag, default="true"),
+    Field("eui-64", flag, default="false"),
+    Field("no-dad", flag, default="false"),
+    Field("from-pool", default=""),
+    Field("auto-link-local", flag, since=(7, 18), default="true"),
+    Field("from-pool-policy", text, since=(7, 23), absent=frozenset({""})),
+)
+
+_ROUTE = (
+    Field("gateway", gateway),
+    Field("distance", number(1, 255), default="1"),
+    Field("routing-table", choice("main"), default="main"),
+    Field("scope", number(0, 255), default="30"),
+    Field("target-scope", number(0, 255), default="10"),
+    Field("check-gateway", choice("none", "arp", "ping", "bfd"), absent=frozenset({"none"})),
+    Field("blackhole", present),
+    Field("suppress-hw-offload", flag, until=(7, 21), default="false"),
+    Field("vrf-interface", interface),
+    shown("immediate-gw"),
+    shown("active"),
+    shown("inactive"),
+    shown("static"),
+    shown("connect"),
+    DISABLED,
+    DYNAMIC,
+    COMMENT,
+)
+
+ADDRESSES: Final = (
+    Menu(
+        "/ip/address",
+        (
+            Field("address", address(4), required=True),
+            Field("network", host),
+            Field("broadcast", host, hidden=True),
+            Field("netmask", host, hidden=True),
+            Field("interface", interface, required=True),
+            shown("actual-interface"),
+            INVALID,
+            shown("slave", "false", since=(7, 20)),
+            shown("vrf", "main", since=(7, 20)),
+            DISABLED,
+            DYNAMIC,
+            COMMENT,
+        ),
+    ),
+    Menu(
+        "/ipv6/address",
+        (
+            Field("address", address(6), required=True),
+            Field("interface", interface, required=True),
+            *_ADVERTISED,
+            shown("actual-interface"),
+            INVALID,
+            shown("link-local", "false"),
+            DISABLED,
+            DYNAMIC,
+            COMMENT,
+        ),
+    ),
+    Menu(
+        "/ip/route", (Field("dst-address", prefix(4), default="0.0.0.0/0"), Field("pref-src", host), *_ROUTE), verbs=UNSETTABLE
+    ),
+    Menu(
+        "/ipv6/route",
+        (Field("dst-address", prefix(6), default="::/0"), Field("pref-src", host, since=(7, 20)), *_ROUTE),
+        verbs=UNSETTABLE,
+    ),
+    Menu(
+        "/ip/settings", (Field("ip-forward", flag, default="true"), Field("rp-filter", default="no")), verbs=SINGLE, single=True
+    ),
+    Menu(
+        "/ipv6/settings",
+        (Field("disable-ipv6", flag, default="false"), Field("forward", flag, default="true")),
+        verbs=SINGLE,
+        single=True,
+    ),
+    Menu(
+        "/routing/table",
+        (Field("name", label, required=True), Field("fib", text), shown("invalid", "false"), DYNAMIC, COMMENT),
+        verbs=READ,
+    ),
+)
+
+SERVICE: Final = Menu(
+    "/ip/service",
+    (
+        shown("name"),
+        Field("port", PORT),
+        Field("address", text, default=""),
+        Field("certificate", text, absent=frozenset({""})),
+        Field("tls-version", choice("any", "only-1.2"), absent=frozenset({""})),
+        Field("vrf", choice("main"), default="main"),
+        Field("max-sessions", number(1, 1000), since=(7, 16), default="20"),
+        Field("available-from", text, since=(7, 24), absent=frozenset({""})),
+        INVALID,
+        DISABLED,
+    ),
+    verbs=READ | {"set", "enable", "disable"},
+)
+
+SYSTEM: Final = (
+    SERVICE,
+    Menu(
+        "/system/resource",
+        tuple(
+            shown(name)
+            for name in (
+                "uptime",
+                "version",
+                "build-time",
+                "free-memory",
+                "total-memory",
+                "cpu",
+                "cpu-count",
+                "cpu-load",
+                "free-hdd-space",
+                "total-hdd-space",
+                "architecture-name",
+                "board-name",
+                "platform",
+            )
+        ),
+        verbs=READ,
+        single=True,
+    ),
+    Menu("/system/identity", (Field("name", label),), verbs=SINGLE, single=True),
+    Menu(
+        "/system/clock",
+        (Field("time", text), Field("date", text), Field("time-zone-name", text, default="UTC"), shown("gmt-offset", "+00:00")),
+        verbs=SINGLE,
+        single=True,
+    ),
+    Menu("/system/package", (shown("name"), shown("version"), shown("build-time"), shown("disabled", "false")), verbs=READ),
+    Menu(
+        "/system/device-mode",
+        tuple(shown(name) for name in ("mode", "flagged", "scheduler", "fetch", "container", "flagging-enabled")),
+        verbs=READ,
+        single=True,
+    ),
+    Menu(
+        "/system/scheduler",
+        (
+            Field("name", label),
+            Field("start-date", text),
+            Field("start-time", text),
+            Field("interval", duration(0, 86400 * 365), default="0s"),
+            Field("days", text, since=(7, 24), absent=frozenset({""})),
+            Field("on-event", text, default=""),
+            Field("policy", text),
+            shown("owner"),
+            shown("run-count", "0"),
+            shown("next-run"),
+            DISABLED,
+            COMMENT,
+        ),
+        verbs=LIST,
+    ),
+    Menu(
+        "/user",
+        (
+            Field("name", label, required=True),
+            Field("group", label, required=True),
+            Field("address", text, default=""),
+            Field("password", text, default="", hidden=True),
+            Field("inactivity-timeout", duration(0, 86400), since=(7, 16), default="10m"),
+            Field("inactivity-policy", choice("none", "lockscreen", "logout"), since=(7, 16), default="none"),
+            shown("last-logged-in"),
+            shown("expired", "false"),
+            DISABLED,
+            COMMENT,
+        ),
+        policy="policy",
+    ),
+    Menu(
+        "/user/group",
+        (
+            Field("name", label, required=True),
+            Field("policy", text, default=""),
+            Field("skin", text, default="default"),
+            COMMENT,
+        ),
+        verbs=READ | {"add", "set", "remove", "comment"},
+        policy="policy",
+    ),
+    Menu(
+        "/user/active",
+        (shown("when"), shown("name"), shown("address"), shown("via"), shown("group")),
+        verbs=READ | {"request-logout", "remove"},
+        policy="policy",
+    ),
+    Menu(
+        "/safe-mode",
+        (shown("enabled"), shown("user"), shown("current"), shown("owner")),
+        verbs=READ,
+        since=(7, 18),
+        single=True,
+    ),
+    Menu("/log", (shown("time"), shown("topics"), shown("message")), verbs=READ),
+    Menu(
+        "/file",
+        (
+            Field("name", label, required=True),
+            shown("type", "file"),
+            shown("size"),
+            Field("contents", text, default=""),
+            shown("last-modified"),
+        ),
+        verbs=READ | {"add", "set", "remove"},
+        policy="ftp",
+    ),
+)
+
+MENUS: Final = {menu.path: menu for menu in (*INTERFACES, *ADDRESSES, *FIREWALL, *SYSTEM)}
