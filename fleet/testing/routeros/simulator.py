@@ -18,17 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from ..ether import Clock, Ether, Handshake, Packet, SimInterface
 from . import firewall
-from .addresses import (
-    Addresses,
-    Hardware,
-    InterfaceLists,
-    ListMembers,
-    Routes,
-    connected,
-    local_prefixes,
-    own_addresses,
-    route_to,
-)
+from .addresses import Addresses, Hardware, InterfaceLists, ListMembers, Routes
 from .certificates import Certificate, self_signed
 from .commands import Account, Answer, Command
 from .connection import Connection
@@ -36,6 +26,7 @@ from .device import Behaviour, Device
 from .factory import furnish
 from .farm import FARM, RouterosFarm, listen
 from .faults import Counters, Fault, Kind, Latency, When
+from .paths import connected_rows, interface_rows, local_prefixes, own_addresses, route_to
 from .system import SILENT_LOSS, Clocked, Firing, Resource, SafeMode, Scheduler
 from .users import POLICIES, Groups, Users, login
 from .values import Refused
