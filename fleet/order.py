@@ -40,7 +40,7 @@ from .changes import (
     SetPeer,
     StageKey,
 )
-from .model import Interface, IPNetwork, Peer
+from .model import PARKING, Interface, IPNetwork, Peer
 from .parking import parking_place
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def batches(changes: Iterable[Change], limits: Limits) -> tuple[Batch, ...]:
 
 # --------------------------------------------------------------------------------------------- what a change holds
 def _allowed(interface: str, prefixes: Iterable[IPNetwork]) -> set[Token]:
-    return {("allowed", interface, prefix) for prefix in prefixes}
+    # A parking place is nobody else's: it is made from the peer's own key.
+    return {("allowed", interface, prefix) for prefix in prefixes if not (prefix.version == 4 and prefix.subnet_of(PARKING))}
 
 
 def _held(interface: Interface) -> set[Token]:
