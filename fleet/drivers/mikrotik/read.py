@@ -48,6 +48,7 @@ ADDRESSES: Final = {4: "/ip/address", 6: "/ipv6/address"}
 ROUTES: Final = {4: "/ip/route", 6: "/ipv6/route"}
 RESOURCE: Final = "/system/resource"
 CLOCK: Final = "/system/clock"
+DEVICE_MODE: Final = "/system/device-mode"
 
 OLDEST: Final = (7, 1)
 """The first RouterOS with WireGuard (sheet 3.3)."""
@@ -69,12 +70,16 @@ _FIELDS: Final[Mapping[str, Sequence[str]]] = {
     **dict.fromkeys(rules.MENUS, rules.RULE_FIELDS),
     resolve.MENU: resolve.FIELDS,
     CLOCK: ("date", "time", "gmt-offset"),
+    DEVICE_MODE: ("mode", "scheduler"),
 }
 
 # Connected and learned routes may be many. "Not dynamic=true" and not "dynamic=false": an absent word must not hide a route.
 _QUERIES: Final = dict.fromkeys(ROUTES.values(), ("?dynamic=true", "?#!"))
 
-_OPTIONAL: Final = frozenset({CLOCK, resolve.MENU, rules.FILTER[6], rules.NAT[6], rules.MANGLE[6], ADDRESSES[6], ROUTES[6]})
+_OPTIONAL: Final = (
+    *(CLOCK, DEVICE_MODE, resolve.MENU),
+    *(rules.FILTER[6], rules.NAT[6], rules.MANGLE[6], ADDRESSES[6], ROUTES[6]),
+)
 """Menus that a device mode or a missing IPv6 may hide. Without one, what needs it is a limit of this router."""
 
 Rows = Mapping[str, tuple[Row, ...]]
@@ -169,7 +174,7 @@ def observed_from(rows: Rows, missing: frozenset[str], target: Target, limits: L
         live={name: _live(name, interface, rows[PEERS]) for name, interface in stored.items()},
         version=resource.get("version", ""),
         model=resource.get("board-name", ""),
-        limits=_narrowed(limits, missing),
+        limits=_narrowed(limits, rows, missing),
         connected=_connected(rows, native.interfaces),
         clock=parse_clock(rows[CLOCK][0]) if rows[CLOCK] else None,
         notes=tuple(notes),
@@ -177,8 +182,10 @@ def observed_from(rows: Rows, missing: frozenset[str], target: Target, limits: L
     )
 
 
-def _narrowed(limits: Limits, missing: frozenset[str]) -> Limits:
-    if resolve.MENU in missing:
+def _narrowed(limits: Limits, rows: Rows, missing: frozenset[str]) -> Limits:
+    # Device mode `home` has no scheduler (sheet 5.3): an entry could neither be added nor run.
+    unscheduled = any(row.get("scheduler") in ("false", "no") for row in rows[DEVICE_MODE])
+    if unscheduled or resolve.MENU in missing:
         limits = replace(limits, reresolve=False)
     if missing & {ADDRESSES[6], ROUTES[6], rules.FILTER[6]}:
         limits = replace(limits, ipv6=False)

@@ -21,8 +21,8 @@ def dial(address: Address, timeout: float) -> socket.socket:
 class SimulatedRouter:
     """`given` goes to the simulator. Logs in with the least rights that the driver promises to need."""
 
-    def __init__(self, version: str = "7.20.8", policies: str = MINIMAL, **given: object) -> None:
-        self.simulator = RouterosSimulator("subject", version, users={"fleet": (PASSWORD, policies)}, **given)  # type: ignore[arg-type]
+    def __init__(self, version: str = "7.20.8", policies: str = MINIMAL, name: str = "subject", **given: object) -> None:
+        self.simulator = RouterosSimulator(name, version, users={"fleet": (PASSWORD, policies)}, **given)  # type: ignore[arg-type]
         self.host, self.port = self.simulator.start()
         self._links: list[RouterLink] = []
 
@@ -48,7 +48,13 @@ class SimulatedRouter:
         """One foreign object of every kind that fleet writes, some on our own interface."""
         put = self.simulator.insert
         key = "gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA="
-        put("/interface/wireguard/peers", interface=interface, public_key=key, allowed_address="172.31.0.1/32", comment="Raj's phone")
+        put(
+            "/interface/wireguard/peers",
+            interface=interface,
+            public_key=key,
+            allowed_address="172.31.0.1/32",
+            comment="Raj's phone",
+        )
         put("/interface/wireguard", name="road-warriors", listen_port=13999)
         put("/ip/address", address="172.31.9.1/24", interface="road-warriors")
         put("/ip/route", dst_address="172.31.8.0/24", gateway=interface, comment="by hand")

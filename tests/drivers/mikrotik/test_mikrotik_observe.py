@@ -216,6 +216,12 @@ def test_a_router_without_scheduler_cannot_resolve_again() -> None:
     assert "wg0" in seen.stored
 
 
+def test_device_mode_home_cannot_resolve_again() -> None:
+    menus = hub()
+    menus["/system/device-mode"] = [{"mode": "home", "scheduler": "false"}]
+    assert not observe(menus).limits.reresolve
+
+
 def test_a_refusal_of_what_is_needed_is_not_hidden() -> None:
     menus = hub()
     del menus["/ip/route"]
