@@ -31,7 +31,7 @@ class Owner:
 
     @classmethod
     def current(cls, command: str, environ: Mapping[str, str] = os.environ) -> Owner:
-        """This process. `command` is shown to whoever meets its lock."""
+        """Name this process. `command` is shown to whoever meets its lock."""
         pid = os.getpid()
         return cls(socket.gethostname(), boot_id(), pid, start_time(pid) or "", actor(environ), command)
 

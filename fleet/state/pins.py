@@ -131,11 +131,9 @@ class Pins(Store):
         """Accepted host key lines (`ssh`) and certificate fingerprints (`tls`) of a router or jump, oldest first."""
         with self.reading() as session:
             rows = session.scalars(
-                select(Identity)
-                .where(Identity.overlay == overlay, Identity.name == name)
-                .order_by(Identity.pinned_at, Identity.value)
+                select(Identity).where(Identity.overlay == overlay, Identity.name == name).order_by(Identity.pinned_at)
             ).all()
-        return {kind: tuple(row.value for row in rows if row.kind == kind) for kind in sorted({row.kind for row in rows})}
+            return {kind: tuple(row.value for row in rows if row.kind == kind) for kind in sorted({row.kind for row in rows})}
 
     def pin_identity(self, overlay: str, name: str, kind: str, value: str) -> None:
         """Accept one more identity."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,7 +61,7 @@ class Store:
         if self._engine is None and self._path is not None and not self._path.exists():
             yield from self._nothing()
             return
-        with self._said(), Session(self._opened()) as session, session.begin():
+        with self._said(), Session(self._opened(), expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -75,7 +76,7 @@ class Store:
     def now(self, session: Session) -> float:
         """Unix seconds by the database's clock, which is the one that all machines share."""
         if session.get_bind().dialect.name == "sqlite":
-            return float(session.scalar(text("select (julianday('now') - 2440587.5) * 86400.0")) or 0.0)
+            return time.time()  # SQLite runs in this process and has no other clock; asked by SQL it tells milliseconds only
         return float(session.scalar(text("select extract(epoch from clock_timestamp())")) or 0.0)
 
     def _nothing(self) -> Iterator[Session]:
