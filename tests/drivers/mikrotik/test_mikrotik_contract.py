@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from device import SimulatedRouter
+from mikrotik_device import SimulatedRouter
 
 from fleet.drivers.mikrotik import MikrotikDriver
 from fleet.testing.contract import DriverContract

@@ -6,7 +6,7 @@ import ipaddress
 from typing import cast
 
 import pytest
-from rows import DRIVER, KEY, MUMBAI, PUNE, RowLink, hub, observe, wg0
+from mikrotik_rows import DRIVER, KEY, MUMBAI, PUNE, RowLink, hub, observe, wg0
 
 from fleet import HIDDEN, Endpoint, ListenPort, Mark, Rejected, RouterError, Secret, Unparseable, Words
 

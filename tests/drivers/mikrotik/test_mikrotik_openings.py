@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from rows import Menus, hub, observe, render, sent, wg0
+from mikrotik_rows import Menus, hub, observe, render, sent, wg0
 
 from fleet import AddOpening, ClampMss, Forward, ListenPort, Management, NoMasquerade, Opening, RemoveOpening, SetOpening
 from fleet.changes import Change

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import replace
 
 import pytest
-from rows import DRIVER, HQ, MUMBAI, PUNE, TARGET, bare, hub, observe, render, sent, wg0
+from mikrotik_rows import DRIVER, HQ, MUMBAI, PUNE, TARGET, bare, hub, observe, render, sent, wg0
 
 from fleet import (
     HIDDEN,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from device import PASSWORD, SimulatedRouter, dial
+from mikrotik_device import PASSWORD, SimulatedRouter, dial
 
 from fleet import engine
 from fleet.drivers.mikrotik import MikrotikDriver
@@ -140,6 +140,18 @@ def test_adding_a_peer_to_a_hub_of_500_sends_one_command_in_one_round_trip(make:
     writes = router.writes()
     converge(at, wanted)
     assert router.writes() == writes + 1
+
+
+def test_applying_one_batch_is_one_round_trip(make: Make) -> None:
+    router = make()
+    at = subject(router)
+    converge(at, bare())
+    at.observed = None
+    engine.observe(at)
+    router.simulator.counters.reset()
+    plain = replace(full(), openings={}, reresolve=False)  # address, peer and route are independent
+    converge(at, plain)
+    assert router.simulator.counters.round_trips == 2  # the batch, and the fresh read that proves it
 
 
 # ---- drift
