@@ -1,7 +1,9 @@
 """MikroTik RouterOS 7.1 to 7.24 over its binary API.
 
-read.py     one burst of prints, and what their rows mean
-write.py    changes as commands
+read.py     one burst of prints
+meaning.py  what their rows mean
+write.py    changes as commands (commands.py: set and remove)
+opening.py  openings as commands
 rules.py    openings as firewall rules, both ways
 table.py    where rules stand
 resolve.py  the scheduler entry that resolves named endpoints again
@@ -17,7 +19,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ... import Ask, Driver, Limit, Limits, Link, Observed, Peer, Probe, ProbeResult, Request, RouterPlan, Script
 from . import tools
-from .read import Native, observed_from, read_rows
+from .meaning import Native, observed_from
+from .read import read_rows
 from .write import CANNOT_STAGE, Renderer
 
 

@@ -6,7 +6,6 @@ an earlier batch of the same plan makes has no id yet: its step sends nothing, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias, assert_never
 
 from ... import (
@@ -21,7 +20,6 @@ from ... import (
     DropStagedKey,
     Interface,
     Mark,
-    Opening,
     Peer,
     Reapply,
     RemoveAddress,
@@ -43,9 +41,11 @@ from ...driver import Interrupts
 from ...errors import Unsupported
 from ...link import Part
 from ...model import IPInterface, IPNetwork
-from . import resolve, rules
-from .read import ADDRESSES, INTERFACES, PEERS, ROUTES, Native
-from .rules import Owned, Rule
+from . import resolve
+from .commands import removals, rule_removals, set_row
+from .meaning import Native
+from .opening import OpeningWriter
+from .read import ADDRESSES, INTERFACES, PEERS, ROUTES
 from .values import Row, join_networks, mark_of, marked, yes
 
 Attributes: TypeAlias = tuple[tuple[str, Part], ...]
@@ -60,6 +60,7 @@ class Renderer:
         self._plan = plan
         self._native = native
         self._mark = Mark(plan.target.overlay, plan.target.router)
+        self._openings = OpeningWriter(plan, native, self._mark)
 
     def batches(self) -> tuple[Batch, ...]:
         """The plan's batches, and two more kinds that the missing order of tagged writes (sheet 1.4) demands.
@@ -90,27 +91,27 @@ class Renderer:
             case SetInterface():
                 return self._set_interface(change)
             case RemoveInterface():
-                return _removals(INTERFACES, [self._native.interfaces.get(change.interface)])
+                return removals(INTERFACES, [self._native.interfaces.get(change.interface)])
             case AddAddress():
                 return [self._add_address(change)]
             case RemoveAddress():
-                return _removals(ADDRESSES[change.address.version], self._address_rows(change.interface, change.address))
+                return removals(ADDRESSES[change.address.version], self._address_rows(change.interface, change.address))
             case AddPeer():
                 return [self._add_peer(change)]
             case SetPeer():
                 return self._set_peer(change)
             case RemovePeer():
-                return _removals(PEERS, [self._native.peers.get((change.interface, change.old.public_key))])
+                return removals(PEERS, [self._native.peers.get((change.interface, change.old.public_key))])
             case AddRoute():
                 return [self._add_route(change)]
             case SetRoute():
                 return self._set_route(change)
             case RemoveRoute():
-                return _removals(ROUTES[change.old.prefix.version], self._route_rows(change.interface, change.old.prefix))
+                return removals(ROUTES[change.old.prefix.version], self._route_rows(change.interface, change.old.prefix))
             case AddOpening() | SetOpening():
-                return self._opened(change.interface, change.wanted)[0]
+                return self._openings.opened(change.interface, change.wanted)[0]
             case RemoveOpening():
-                return _rule_removals(self._native.owned.get((change.interface, change.old.identity), ()))
+                return rule_removals(self._native.owned.get((change.interface, change.old.identity), ()))
             case ActivateKey():
                 return self._activate(change)
             case StageKey() | DropStagedKey() | Reapply():
@@ -166,24 +167,22 @@ class Renderer:
     def _reresolve(self, wanted: Interface) -> list[Words]:
         row = self._native.schedulers.get(wanted.name)
         if not wanted.reresolve:
-            return _removals(resolve.MENU, [row])
+            return removals(resolve.MENU, [row])
         entry = resolve.entry_for(self._mark, wanted.name)
         if row is None:
             return [Words(f"{resolve.MENU}/add", entry)]
         kept = tuple((name, value) for name, value in entry if name not in ("name", "comment"))
-        return [_set(resolve.MENU, row, *kept, ("disabled", "no"))]
+        return [set_row(resolve.MENU, row, *kept, ("disabled", "no"))]
 
     def _emptied(self, change: RemoveInterface) -> Step:
         name = change.interface
-        requests = _removals(PEERS, [row for (interface, _key), row in self._native.peers.items() if interface == name])
+        requests = removals(PEERS, [row for (interface, _key), row in self._native.peers.items() if interface == name])
         for address, row in self._native.addresses.get(name, ()):
-            requests += _removals(ADDRESSES[address.version], [row])
+            requests += removals(ADDRESSES[address.version], [row])
         for prefix, row in self._native.routes.get(name, ()):
-            requests += _removals(ROUTES[prefix.version], [row] if self._is_ours(row) else [])
-        requests += _removals(resolve.MENU, [self._native.schedulers.get(name)])
-        requests += _rule_removals(
-            [rule for (owner, _), owned in self._native.owned.items() if owner == name for rule in owned]
-        )
+            requests += removals(ROUTES[prefix.version], [row] if self._is_ours(row) else [])
+        requests += removals(resolve.MENU, [self._native.schedulers.get(name)])
+        requests += rule_removals([rule for (owner, _), owned in self._native.owned.items() if owner == name for rule in owned])
         return Step(f"interface {name}: remove what is inside it", tuple(requests), (), "interface")
 
     # ---- addresses and routes
@@ -221,12 +220,12 @@ class Renderer:
         chosen = next((row for row in rows if mark_of(row) == change.old.mark), None)
         if chosen is None:
             return []
-        return [_set(ROUTES[prefix.version], chosen, ("comment", marked(chosen.get("comment", ""), mark)))]
+        return [set_row(ROUTES[prefix.version], chosen, ("comment", marked(chosen.get("comment", ""), mark)))]
 
     @staticmethod
     def _revived(menu: str, row: Row, mark: Mark | None) -> Words:
         """What is there and disabled is enabled: adding it again would be refused (sheet 1.6)."""
-        return _set(menu, row, ("disabled", "no"), ("comment", marked(row.get("comment", ""), mark)))
+        return set_row(menu, row, ("disabled", "no"), ("comment", marked(row.get("comment", ""), mark)))
 
     # ---- peers
     def _add_peer(self, change: AddPeer) -> Words:
@@ -263,7 +262,7 @@ class Renderer:
             words.append(("comment", marked(row.get("comment", ""), wanted.mark)))
         if "disabled" in differing:
             words.append(("disabled", yes(wanted.disabled)))
-        return [_set(PEERS, row, *words)]
+        return [set_row(PEERS, row, *words)]
 
     def _preshared(self, peer: Peer) -> Part:
         if peer.preshared_key is None:
@@ -277,53 +276,8 @@ class Renderer:
 
     # ---- openings
     def _closed(self, change: AddOpening | SetOpening) -> Step:
-        requests = self._opened(change.interface, change.wanted)[1]
+        requests = self._openings.opened(change.interface, change.wanted)[1]
         return Step(f"{change.wanted}: nobody else", tuple(requests), (), "nothing")
-
-    def _opened(self, interface: str, opening: Opening) -> tuple[list[Words], list[Words]]:
-        """What brings the rules of an opening about: now, and when that is in place."""
-        owned = list(self._native.owned.get((interface, opening.identity), ()))
-        accepts: list[Words] = []
-        drops: list[Words] = []
-        for rule in self._rules(interface, opening):
-            found = next((each for each in sorted(owned, key=lambda each: not each.holds) if rules.says(each, rule)), None)
-            if found is not None and (found.holds or not rule.last):
-                owned.remove(found)
-                accepts += self._repaired(found, rule, interface, opening)
-            else:
-                (drops if rule.last else accepts).append(self._add_rule(rule, interface, opening))
-        stale = _rule_removals(owned)
-        return ([*accepts, *stale], drops) if accepts else ([*drops, *stale], [])
-
-    def _rules(self, interface: str, opening: Opening) -> list[Rule]:
-        wanted = self._plan.desired.get(interface)
-        held = self._native.addresses.get(interface, ())
-        addresses = wanted.addresses if wanted is not None and wanted.addresses else [address for address, _ in held]
-        return rules.rules_for(opening, interface, rules.own_families(addresses), self._native.underlay)
-
-    def _repaired(self, found: Owned, rule: Rule, interface: str, opening: Opening) -> list[Words]:
-        """Enable a rule of ours that was disabled, move one that stands too low; nothing if it holds."""
-        requests = []
-        if not found.enabled:
-            requests.append(_set(found.menu, found.row, ("disabled", "no")))
-        place = self._place(rule, interface, opening)
-        if not found.placed and place is not None:
-            requests.append(Words(f"{found.menu}/move", (("numbers", found.id), ("destination", place))))
-        return requests
-
-    def _add_rule(self, rule: Rule, interface: str, opening: Opening) -> Words:
-        comment = rules.comment_of(self._mark, interface, opening.identity)
-        place = self._place(rule, interface, opening)
-        before = (("place-before", place),) if place is not None else ()
-        return Words(f"{rule.menu}/add", (*rule.words, ("comment", comment), *before))
-
-    def _place(self, rule: Rule, interface: str, opening: Opening) -> str | None:
-        """The id to stand before: for an accept its own drop where that stays, else the first rule of others in the way."""
-        if not rule.last:
-            for owned in self._native.owned.get((interface, opening.identity), ()):
-                if owned.menu == rule.menu and owned.row.get("action") == "drop" and owned.holds:
-                    return owned.id
-        return self._native.tables[rule.menu].anchor(rule)
 
 
 def _interrupts(change: Change) -> Interrupts:
@@ -345,18 +299,3 @@ def _endpoint(peer: Peer) -> Attributes:
     if peer.endpoint is None:
         return (("endpoint-address", ""), ("endpoint-port", "0"))  # the way to clear it (sheet 3.2)
     return (("endpoint-address", peer.endpoint.host), ("endpoint-port", str(peer.endpoint.port)))
-
-
-def _set(menu: str, row: Row, *words: tuple[str, Part]) -> Words:
-    return Words(f"{menu}/set", ((".id", row[".id"]), *words))
-
-
-def _removals(menu: str, rows: Iterable[Row | None]) -> list[Words]:
-    """One command for all rows; none for rows that are not there (gone is what is wanted)."""
-    ids = [row[".id"] for row in rows if row is not None]
-    return [Words(f"{menu}/remove", ((".id", ",".join(ids)),))] if ids else []
-
-
-def _rule_removals(owned: Sequence[Owned]) -> list[Words]:
-    menus = dict.fromkeys(rule.menu for rule in owned)
-    return [request for menu in menus for request in _removals(menu, [rule.row for rule in owned if rule.menu == menu])]
