@@ -154,8 +154,9 @@ class Conf:
         """The section of a peer; a new one at the end if there is none."""
         if key in self._peers:
             return self._peers[key][-1]
-        if self.sections[-1].lines and self.sections[-1].lines[-1].text.strip():
-            self.sections[-1].lines.append(Line(""))
+        before = self.sections[-1].lines
+        if before and (before[-1].hidden or before[-1].text.strip()):
+            before.append(Line(""))
         section = Section("peer", [Line("[Peer]"), Line(f"PublicKey = {key}")])
         self.sections.append(section)
         self._peers[key] = [section]

@@ -6,7 +6,9 @@ own_table() { echo "fleet_$(plain "$1")_$(plain "$2")"; }
 nft_works() { has nft && nft list tables >/dev/null 2>&1; }
 iptables_kind() { # of the iptables in PATH: nft, legacy or none
     if ! has iptables || ! has iptables-save; then echo none; return; fi
-    case $(iptables -V 2>/dev/null) in *nf_tables*) echo nft ;; *) echo legacy ;; esac
+    case $(iptables -V 2>/dev/null) in *nf_tables*) ;; *) echo legacy; return ;; esac
+    # Tables of its names that were made with nft are closed to iptables: then nft serves them all.
+    if iptables-save 2>&1 | grep -qi incompatible; then echo none; else echo nft; fi
 }
 ufw_rules() { has ufw && grep -qi '^ENABLED=yes' "$ROOT/etc/ufw/ufw.conf" 2>/dev/null; }
 firewalld_rules() { has firewall-cmd && [ "$(firewall-cmd --state 2>/dev/null)" = running ]; }

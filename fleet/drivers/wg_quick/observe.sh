@@ -38,6 +38,7 @@ frame_interface() { # FILE INTERFACE OVERLAY
     [ -f "$list" ] || list=/dev/null
     [ "$list" = /dev/null ] || frame_file "$list" "${list##*/}" "$3"
     echo "@helper $2 $(digest "$(helper_path "$2")")"
+    [ "$list" != /dev/null ] || grep -q "fleet:$3:" "$1" || return 0
     overlay_of_list=$(list_overlay "$list")
     if [ "${overlay_of_list:-$3}" = "$3" ] && link_exists "$2"; then
         echo "@openings $2"

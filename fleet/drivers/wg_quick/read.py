@@ -45,9 +45,15 @@ class Native:
         return Conf(file.lines if file else ())
 
     def listing(self, interface: str) -> Listing:
-        """The list of an interface, fresh for editing; empty if there is none or it belongs to nobody."""
+        """The list of an interface, fresh for editing; empty if there is none, or none that we could have written.
+
+        The whole file is ours, so a broken one is not an error: what is missing in it is written again.
+        """
         file = self.frames.files.get(f"fleet-{interface}.list")
-        return read_listing([line.text for line in file.lines]) if file else Listing()
+        try:
+            return read_listing([line.text for line in file.lines]) if file else Listing()
+        except ValueError:
+            return Listing()
 
 
 def hooked(conf: Conf, interface: str) -> bool:
@@ -158,11 +164,14 @@ def _running(name: str, kernel: KernelInterface, stored: Interface | None, frame
 
 
 def _running_peer(peer: KernelPeer, stored: Peer | None) -> Peer:
-    """Marks live in files only, and a learned endpoint is not configuration: both are taken from the stored peer."""
+    """Marks live in files only. The endpoint is the kernel's where the file gives an address, for peers that must not roam.
+
+    Where the file gives none it is learned and no configuration; a name stays a name, and one that does not resolve yet is
+    no drift: the router itself tries again.
+    """
     endpoint = stored.endpoint if stored else None
-    # A name that did not resolve yet is not drift, an address that was never loaded is.
-    if endpoint is not None and endpoint.ip is not None and peer.endpoint is None:
-        endpoint = None
+    if endpoint is not None and endpoint.ip is not None:
+        endpoint = peer.endpoint
     return Peer(
         public_key=peer.public_key,
         allowed_ips=peer.allowed_ips,
@@ -174,9 +183,11 @@ def _running_peer(peer: KernelPeer, stored: Peer | None) -> Peer:
 
 
 def _running_routes(name: str, stored: Interface | None, frames: Frames) -> dict[IPNetwork, Route]:
+    """Routes that are wanted, whoever made them, and routes that only fleet makes, with the interface's own mark."""
     known: Mapping[IPNetwork, Route] = stored.routes if stored else {}
+    mark = stored.mark if stored else None
     return {
-        prefix: known.get(prefix, Route(prefix))
+        prefix: known.get(prefix, Route(prefix, mark))
         for prefix, protocol in frames.routes.get(name, ())
         if protocol == ROUTE_PROTOCOL or prefix in known
     }
