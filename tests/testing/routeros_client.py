@@ -31,7 +31,11 @@ class Client:
         self._decoder = Decoder()
         self._waiting: list[list[str]] = []
         if login:
-            assert self.talk("/login", f"=name={user}", f"=password={password}") == [["!done"]]
+            try:
+                assert self.talk("/login", f"=name={user}", f"=password={password}") == [["!done"]]
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> Client:
         return self

@@ -393,7 +393,10 @@ class RouterosSimulator:
         return firewall.accepts(self.device, packet)
 
     def masquerades(self, packet: Packet) -> bool:
-        """Its srcnat chain."""
+        """Its srcnat chain; masquerading the address of the interface it leaves by changes nothing."""
+        leaves = [row for row in list(self.device.table("/ip/address").rows) if row.get("interface") == packet.out_interface]
+        if any(row.get("address").partition("/")[0] == packet.source for row in leaves):
+            return False
         return firewall.rewrites_source(self.device, packet)
 
 
