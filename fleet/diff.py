@@ -213,7 +213,7 @@ def _compare_peers(observed: Interface, wanted: Interface, found: Found) -> None
             found.conflicts.append(
                 f"peer {want.label} on {name} is marked {have.mark}: one key cannot be in two overlays on one interface"
             )
-        elif any(not same(attribute, have, want) for attribute in PEER):
+        elif have != want and any(not same(attribute, have, want) for attribute in PEER):
             if have.mark is None:
                 found.claims.append(f"peer {want.label} on {name}: unmarked, taken over by its public key")
             found.changes.append(SetPeer(interface=name, old=have, wanted=want))

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import ipaddress
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -35,11 +36,13 @@ from fleet.overlay import Desired, allocate, desired_state
 OVERLAY = "acme"
 
 
+@cache
 def key(name: str) -> PublicKey:
     """The public key that router `name` has in tests."""
     return PublicKey(base64.b64encode(hashlib.sha256(name.encode()).digest()).decode())
 
 
+@cache
 def net(text: str) -> IPNetwork:
     """A network from its text."""
     return ipaddress.ip_network(text)
@@ -139,6 +142,11 @@ def facts(draw: st.DrawFn, fleet: Fleet) -> dict[str, Fact]:
 
 # ------------------------------------------------------------------------------------------------ what routers hold
 PREFIXES = tuple(net(f"10.{i}.0.0/16") for i in range(6))
+ADDRESSES = tuple(map(ipaddress.ip_interface, ("10.100.0.5/24", "10.100.0.5/20", "10.100.0.6/24", "fd10::5/64")))
+OPENINGS: tuple[Opening, ...] = (
+    *(ListenPort(51820), ListenPort(51821), ClampMss(1420), ClampMss(1400)),
+    Forward("tunnel", "tunnel"),
+)
 NAMES = ("ams", "bkk", "cnx", "del", "eze")
 
 
@@ -166,22 +174,13 @@ def interfaces(draw: st.DrawFn, name: str = "wg0", *, strangers: bool = False) -
             foreign = net(f"172.16.{number}.0/24")
             peers[key(f"foreign{number}")] = Peer(key(f"foreign{number}"), frozenset({foreign}), mark=mark)
             routes[foreign] = Route(foreign, mark)
-    shown: set[Opening] = draw(
-        st.sets(
-            st.sampled_from((ListenPort(51820), ListenPort(51821), ClampMss(1420), ClampMss(1400), Forward("tunnel", "tunnel")))
-        )
-    )
+    shown = draw(st.frozensets(st.sampled_from(OPENINGS)))
     return Interface(
         name,
         key("self"),
         listen_port=draw(st.sampled_from((51820, 51821))),
         mtu=draw(st.sampled_from((1420, 1412))),
-        addresses=frozenset(
-            map(
-                ipaddress.ip_interface,
-                draw(st.sets(st.sampled_from(("10.100.0.5/24", "10.100.0.5/20", "10.100.0.6/24", "fd10::5/64")))),
-            )
-        ),
+        addresses=draw(st.frozensets(st.sampled_from(ADDRESSES), max_size=3)),
         peers=peers,
         routes=routes,
         openings={opening.identity: opening for opening in shown},
