@@ -183,7 +183,7 @@ class JumpPool:
     def _jump(self, name: str) -> Jump:
         with self._lock:
             if self._closed:
-                raise Unreachable(f"jump {name} is closed: the run is over")
+                raise Unreachable(f"jump {name} is closed: the run is over", "run it again")
             if name not in self._jumps:
                 self._jumps[name] = Jump(name, lambda: self._connect(name))
             return self._jumps[name]
@@ -198,6 +198,10 @@ class JumpPool:
         except (LoginFailed, IdentityChanged) as error:
             # The router's own name is filled in later; that it is the jump's fault is in the summary.
             raise type(error)(f"jump {error.summary}", error.hint) from error
-        transport.set_keepalive(KEEPALIVE)
-        self._seen(name, identity)
+        try:
+            transport.set_keepalive(KEEPALIVE)
+            self._seen(name, identity)
+        except BaseException:
+            transport.close()
+            raise
         return Connection(name, transport)

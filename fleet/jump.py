@@ -38,10 +38,13 @@ class Jump:
         self._connection: Connection | None = None
         self._retired: list[Connection] = []
         self._failed: tuple[float, RouterError] | None = None
+        self._closed = False
 
     def connected(self) -> Connection:
         """A live connection. Raises RouterError; for a while after a failure the same one, at once."""
         with self._lock:
+            if self._closed:
+                raise Unreachable(f"jump {self._name} is closed: the run is over", "run it again")
             if self._connection is not None and self._connection.alive:
                 return self._connection
             if self._failed is not None and time.monotonic() < self._failed[0]:
@@ -63,8 +66,9 @@ class Jump:
                 self._failed = None
 
     def close(self) -> None:
-        """Close every connection ever made."""
+        """Close every connection ever made, and make none any more."""
         with self._lock:
+            self._closed = True
             self._drop()
             for connection in self._retired:
                 connection.close()

@@ -441,6 +441,16 @@ def test_after_the_run_everything_is_closed_and_nothing_can_be_dialled(tmp_path:
             Dialer(pool, ["bastion"])(address, TIMEOUT)
 
 
+def test_a_key_that_cannot_be_pinned_ends_the_connection_to_the_jump(tmp_path: Path) -> None:
+    def refuse(name: str, identity: str) -> None:
+        raise UsageError("the state cannot be written")
+
+    with serving(SshServer()) as server:
+        with JumpPool(lambda name: Hop(server.access(name)), seen=refuse, known_hosts=tmp_path / "known_hosts") as pool:
+            assert "cannot be written" in str(refused(pool, ["hq"]))
+        until(lambda: not any(connection.is_active() for connection in server.connections))
+
+
 def test_a_silent_target_does_not_make_the_jump_look_dead(tmp_path: Path, bastion: OpenSsh) -> None:
     with silent() as address, listening(echo) as other:
         jumps = Jumps(tmp_path, bastion=hop(bastion))

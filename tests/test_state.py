@@ -16,12 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
 from fleet.errors import LockHeld, PlanRefused, Rejected, UsageError
 from fleet.keys import new_private_key, public_key_of, seal, unseal
 from fleet.model import Fact, PublicKey, Secret
 from fleet.state import Owner, State, actor, default_place, inventory_commit, open_state
 from fleet.state import machine as machine_module
+from fleet.state.schema import Base
 from fleet.state.store import moment
 
 A, B, C = (public_key_of(new_private_key()) for _ in range(3))
@@ -134,6 +137,12 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "--state" in caught.value.hint
 
 
+def test_the_tables_can_be_made_in_postgresql() -> None:
+    made = "".join(str(CreateTable(table).compile(dialect=postgresql.dialect())) for table in Base.metadata.sorted_tables)
+    assert "BYTEA" in made
+    assert "DOUBLE" in made or "FLOAT(53)" in made
+
+
 def test_many_threads_may_write_at_once(state: State) -> None:
     with ThreadPoolExecutor(16) as many:
         list(many.map(lambda number: state.pin("acme", f"r{number}", public_key=A, epoch=number), range(100)))
@@ -169,6 +178,17 @@ def test_pinning_what_is_pinned_writes_nothing(place: Path, state: State) -> Non
     state.pin("acme", "mumbai", public_key=A, addresses=(ONE,))
     after = (place.parent / "state.db-wal").stat()
     assert (after.st_size, after.st_mtime_ns) == (written.st_size, written.st_mtime_ns)
+
+
+def test_many_routers_are_pinned_at_once_or_not_at_all(state: State) -> None:
+    state.tombstone("acme", C)
+    with pytest.raises(PlanRefused):
+        state.pin_all("acme", {"mumbai": Fact(A), "pune": Fact(C)})
+    assert state.facts("acme") == {}
+    state.pin_all("acme", {"mumbai": Fact(A, (ONE,)), "pune": Fact(B)})
+    assert state.facts("acme") == {"mumbai": Fact(A, (ONE,)), "pune": Fact(B)}
+    assert state.fact("acme", "mumbai") == Fact(A, (ONE,))
+    assert state.fact("acme", "delhi") is None
 
 
 def test_overlays_do_not_see_each_other(state: State) -> None:
@@ -222,6 +242,7 @@ def test_the_address_of_a_router_that_left_is_held_for_90_days(state: State, mon
     at(state, monkeypatch, 91)
     assert state.held("acme") == {}
     assert state.facts("acme") == {}
+    assert state.fact("acme", "mumbai") is None
 
 
 def test_a_router_that_comes_back_has_its_key_and_address(state: State, monkeypatch: pytest.MonkeyPatch) -> None:

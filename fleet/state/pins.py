@@ -62,6 +62,13 @@ class Pins(Store):
         with self.reading() as session:
             return {row.router: _fact(row) for row in self._held_pins(session, overlay)}
 
+    def fact(self, overlay: str, router: str) -> Fact | None:
+        """What is pinned of one router, None if nothing: `facts` of 1,000 routers is not asked 1,000 times."""
+        with self.reading() as session:
+            row = session.get(Pin, (overlay, router))
+            expired = row is not None and row.left_at is not None and row.left_at < self.now(session) - HOLD_SECONDS
+            return None if row is None or expired else _fact(row)
+
     def held(self, overlay: str) -> dict[str, tuple[IPAddress, ...]]:
         """Addresses that may be given to nobody else, by router: of all pinned ones, those that left for 90 days."""
         return {name: fact.addresses for name, fact in self.facts(overlay).items() if fact.addresses}
@@ -100,27 +107,26 @@ class Pins(Store):
 
         Raises PlanRefused for a key that was revoked for ever.
         """
-        old = self.facts(overlay).get(router)
-        new = _changed(old or Fact(), public_key, addresses, epoch, staged_key)
-        if new == old:
+        old = self.fact(overlay, router)
+        if _changed(old or Fact(), public_key, addresses, epoch, staged_key) == old:
             return
         with self.writing() as session:
-            for key in {new.public_key, new.staged_key} - {None}:
-                if session.get(Tombstone, (overlay, str(key))) is not None:
-                    raise PlanRefused(f"key {key} was revoked for ever and cannot come back to {router}", "make a new key")
             row = session.get(Pin, (overlay, router))
-            new = _changed(_fact(row) if row else Fact(), public_key, addresses, epoch, staged_key)
-            session.merge(
-                Pin(
-                    overlay=overlay,
-                    router=router,
-                    public_key=_text(new.public_key),
-                    staged_key=_text(new.staged_key),
-                    epoch=new.epoch,
-                    addresses=json.dumps([str(address) for address in new.addresses]),
-                    left_at=None,
-                )
-            )
+            fact = _changed(_fact(row) if row else Fact(), public_key, addresses, epoch, staged_key)
+            _put(session, overlay, router, fact)
+
+    def pin_all(self, overlay: str, facts: Mapping[str, Fact]) -> None:
+        """Pin whole facts of many routers in one transaction; writes nothing where nothing changes.
+
+        Raises PlanRefused for a key that was revoked for ever; then none of them is pinned.
+        """
+        pinned = self.facts(overlay)
+        changed = {name: fact for name, fact in facts.items() if pinned.get(name) != fact}
+        if not changed:
+            return
+        with self.writing() as session:
+            for name, fact in changed.items():
+                _put(session, overlay, name, fact)
 
     def pin_key(self, overlay: str, router: str, public_key: PublicKey | None) -> None:
         """Pin another key, or that it has none. Raises PlanRefused for a key that was revoked for ever."""
@@ -237,6 +243,23 @@ class Pins(Store):
         rows = session.scalars(select(Pin).where(Pin.overlay == overlay).order_by(Pin.router)).all()
         oldest = self.now(session) - HOLD_SECONDS if any(row.left_at is not None for row in rows) else 0.0
         return [row for row in rows if row.left_at is None or row.left_at >= oldest]
+
+
+def _put(session: Session, overlay: str, router: str, fact: Fact) -> None:
+    for key in (fact.public_key, fact.staged_key):
+        if key is not None and session.get(Tombstone, (overlay, str(key))) is not None:
+            raise PlanRefused(f"key {key} was revoked for ever and cannot come back to {router}", "make a new key")
+    session.merge(
+        Pin(
+            overlay=overlay,
+            router=router,
+            public_key=_text(fact.public_key),
+            staged_key=_text(fact.staged_key),
+            epoch=fact.epoch,
+            addresses=json.dumps([str(address) for address in fact.addresses]),
+            left_at=None,
+        )
+    )
 
 
 def _fact(row: Pin) -> Fact:

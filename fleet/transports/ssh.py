@@ -129,7 +129,8 @@ def _changed(router: str, address: Address, identity: str, known: Trust) -> Iden
         summary = f"{address} shows host key {fingerprint(identity)}, {known.source} is {known.fingerprints()}"
     return IdentityChanged(
         f"{router}: {summary}",
-        f"if the router was reset or replaced, accept the new key with `fleet trust {router}`; if not, somebody is in between",
+        f"if {router} was reset or replaced, accept the new key with `fleet trust {router}` (or correct its `host_key` in the "
+        "inventory); if not, somebody is in between",
         router=router,
     )
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -259,6 +260,29 @@ def test_failed_connections_leave_no_threads_behind(tmp_path: Path, transport: S
             if isinstance(thread, paramiko.Transport | threading.Timer):
                 thread.join(5)
         assert threading.active_count() <= before
+
+
+def test_a_broken_connection_prints_nothing_by_itself(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from fleet.dial import Dialer; from fleet.errors import Unreachable\n"
+        "from fleet.link import Access, Address; from fleet.transports.ssh import SshTransport\n"
+        "try: SshTransport(Path(sys.argv[2])).connect(Access('mumbai', (Address('127.0.0.1', int(sys.argv[1])),)), Dialer())\n"
+        "except Unreachable: print('unreachable')"
+    )
+
+    def break_off() -> None:
+        sock, _ = listener.accept()
+        with sock:
+            sock.sendall(b"SSH-2.0-router\r\n")
+            sock.recv(10)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=break_off)
+        thread.start()
+        command = [sys.executable, "-W", "error", "-c", script, str(listener.getsockname()[1]), str(tmp_path / "known_hosts")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        thread.join()
+    assert (done.stdout, done.stderr) == ("unreachable\n", "")
 
 
 # ------------------------------------------------------------------------------------------------------ logging in
