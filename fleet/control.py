@@ -18,13 +18,15 @@ from . import engine, overlay
 from .changes import Change
 from .driver import Driver, Observed
 from .engine import Intent
-from .errors import FleetError, IdentityChanged, PlanRefused
+from .errors import FleetError, IdentityChanged, PlanRefused, RouterError
 from .events import Emit, silent
+from .fingerprint import fingerprint, objects
 from .model import Configuration, Fact, Facts, Fleet, IPAddress, KeyOf, PublicKey, Secret
-from .plan import Selection, labelled
+from .plan import labelled
 from .rebuild import own_interface, recover
 from .report import ChangeLine, FleetReport, RouterReport
 from .runner import Runner
+from .selection import Selection
 from .state import State
 
 
@@ -61,6 +63,7 @@ class Prepared:
     survey: Survey
     facts: dict[str, Fact]
     addresses: Mapping[str, tuple[IPAddress, ...]]
+    pinned: Mapping[str, Fact] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -130,8 +133,8 @@ class Controller:
         )
         known = {name: fact for name, fact in facts.items() if name in self.fleet.routers}
         addresses = overlay.allocate(self.fleet, known, held | _addresses_of_strangers(facts, self.fleet))
-        prepared = Prepared(selection, survey, known, addresses)
-        prepared.notes += self._notes(survey)
+        prepared = Prepared(selection, survey, known, addresses, pinned)
+        prepared.notes += [*self._notes(survey), *self._left(pinned)]
         return prepared
 
     def facts(self, survey: Survey) -> dict[str, Fact]:
@@ -144,9 +147,10 @@ class Controller:
         tombstones = self.state.tombstones(self._overlay)
         facts: dict[str, Fact] = {}
         for name in {**self.fleet.routers, **found}:
-            fact = pinned.get(name, Fact())
+            router = self.fleet.routers.get(name)
+            fact = pinned.get(name) or (pinned.get(router.formerly) if router and router.formerly else None) or Fact()
             seen = found.get(name, Fact())
-            given = self.fleet.routers[name].public_key if name in self.fleet.routers else None
+            given = router.public_key if router else None
             key = given or fact.public_key or seen.public_key or self._unmarked_key(name, observed)
             facts[name] = replace(
                 fact,
@@ -183,6 +187,14 @@ class Controller:
                 f"an address for {guessed[0]} might be taken already",
                 f"bring {unread[0]} back, restore the state, or write `address:` for {', '.join(guessed[:3])}",
             )
+
+    def _left(self, pinned: Mapping[str, Fact]) -> list[str]:
+        names = {*self.fleet.routers, *(router.formerly for router in self.fleet.routers.values())}
+        return [
+            f"{name} left the inventory: removed from the others, its own device is untouched, its address is held for 90 days"
+            for name in pinned
+            if name not in names
+        ]
 
     def _notes(self, survey: Survey) -> list[str]:
         lans = [(router.name, lan) for router in self.fleet.enabled for lan in router.lans]
@@ -272,11 +284,11 @@ class Controller:
             for interface in configuration.values()
         }
         chosen = prepared.selection.filter(name)
-        return Intent(configuration, wanted=chosen)
+        return Intent(configuration, wanted=chosen, pinned_endpoints=desired.pinned_endpoints)
 
     def label(self, name: str, changes: Iterable[Change]) -> tuple[Change, ...]:
         confirmed = self.state.confirmed(self._overlay, name)
-        return labelled(tuple(changes), confirmed.objects if confirmed else None)
+        return labelled(changes, confirmed.objects if confirmed else None)
 
     def refuse_lost_key(self, router: engine.Router, fact: Fact, intent: Intent) -> None:
         """A router whose key is pinned and whose interface is gone needs that very key: from escrow, or a person decides.
@@ -287,11 +299,10 @@ class Controller:
         for interface in intent.configuration.values():
             if fact.public_key is None or interface.name in router.observed.stored or interface.name in intent.private_keys:
                 continue
-            escrow = self.state.get_escrow(self._overlay, router.name)
-            if escrow is not None and escrow.public_key == fact.public_key:
+            if self.state.get_escrow(self._overlay, router.name, fact.public_key) is not None:
                 continue
             raise IdentityChanged(
-                f"{router.name}: interface {interface.name} is gone, and with it the key {fact.public_key[:8]}... that is pinned",
+                f"{router.name}: interface {interface.name} is gone, and with it its key (pinned: {fact.public_key[:8]}...)",
                 f"if the router was reset or replaced, accept a new key with `fleet trust {router.name}`",
                 router=router.name,
             )
@@ -312,7 +323,13 @@ class Controller:
 
     def remember(self, name: str, configuration: Configuration, version: str) -> None:
         """Keep what was confirmed: the base for telling intent from drift, and for noticing a new firmware."""
-        self.state.set_confirmed(self._overlay, name, configuration, version)
+        self.state.set_confirmed(
+            self._overlay,
+            name,
+            fingerprint=fingerprint(configuration, self._overlay),
+            objects=objects(configuration, self._overlay),
+            version=version,
+        )
 
 
 # ------------------------------------------------------------------------------------------------------ helpers
@@ -330,8 +347,8 @@ def line(change: Change) -> ChangeLine:
 
 def failed(report: RouterReport, error: FleetError) -> RouterReport:
     """The report of a router whose work ended with this error."""
-    outcome = "refused" if isinstance(error, PlanRefused) else getattr(error, "outcome", "failed")
-    report.outcome = outcome
+    pending = isinstance(error, RouterError) and error.outcome == "pending"
+    report.outcome = "refused" if isinstance(error, PlanRefused) else "pending" if pending else "failed"
     report.summary = error.summary.removeprefix(f"{report.router}: ")
     report.hint = error.hint
     return report

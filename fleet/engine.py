@@ -19,7 +19,7 @@ from .driver import Batch, Driver, Limits, Observed, RouterPlan, Script, Step
 from .errors import ConnectionLost, FleetError, IdentityChanged, NotConverged, RouterError, Unsupported
 from .events import Emit, Event, Phase, silent
 from .link import Reply, Request, RouterLink
-from .model import Configuration, PublicKey, Secret
+from .model import Configuration, Secret
 from .overlay import fitted
 
 SETTLE_SECONDS = 60.0
@@ -75,13 +75,13 @@ class Intent:
     """What a router should become, and the parts of it that may be written now.
 
     `wanted` chooses among the changes of a pass (hubs add before spokes switch); None: all of them. `private_keys` are
-    by interface name. `pinned` is the public key that the router is known to have, None before its first contact.
+    by interface name. `pinned_endpoints` names the routers whose learned endpoint must not roam.
     """
 
     configuration: Configuration
     wanted: Callable[[Change], bool] | None = None
     private_keys: Mapping[str, Secret] = field(default_factory=dict)
-    pinned: PublicKey | None = None
+    pinned_endpoints: frozenset[str] = frozenset()
 
 
 def observe(router: Router) -> Observed:
@@ -118,7 +118,14 @@ def compare(router: Router, intent: Intent) -> Diff:
     assert router.observed is not None
     limits = router.limits
     wanted = fitted(intent.configuration, limits)
-    found = diff(router.observed.stored, router.observed.running, wanted, router.overlay, limits=limits)
+    found = diff(
+        router.observed.stored,
+        router.observed.running,
+        wanted,
+        router.overlay,
+        limits=limits,
+        pinned_endpoints=intent.pinned_endpoints,
+    )
     if found.key_mismatch:
         raise IdentityChanged(
             f"{router.name}: {found.key_mismatch}",

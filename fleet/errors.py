@@ -7,12 +7,11 @@ FleetError(summary, hint)             two lines for a person: what was seen, the
 ├─ PluginError(plugin)                exit 3
 ├─ PlanRefused                        exit 4: safe to run, refused on purpose
 │  ├─ Unsupported                     a limit of the vendor or of this router forbids a change
-│  ├─ LockHeld                        somebody else is writing
-│  └─ PinChanged                      exit 1 per router: key, host key or certificate is not the pinned one
+│  └─ LockHeld                        somebody else is writing
 └─ RouterError(router)                exit 1: one router; never stops the others
    ├─ Unreachable                     no TCP connection or no banner: pending, not failed
    ├─ LoginFailed                     wrong user, password, key
-   ├─ IdentityChanged                 host key or certificate differs from the pin
+   ├─ IdentityChanged                 host key, certificate or WireGuard key differs from the pin
    ├─ ConnectionLost(sent)            the link broke; `sent` says whether the request may have arrived
    ├─ Rejected(request, reply)        the router said no
    ├─ Unparseable(excerpt)            the router said something the driver does not know

@@ -32,7 +32,7 @@ def _ipv4(text: str) -> list[IPNetwork]:
         fields = line.split()
         if len(fields) > 7 and fields[2] == "00000000" and fields[7] != "00000000":
             network, mask = (int.from_bytes(bytes.fromhex(fields[column]), "little") for column in (1, 7))
-            found.append(ipaddress.IPv4Network((network, bin(mask).count("1"))))
+            found.append(ipaddress.IPv4Network((network, (mask).bit_count())))
     return found
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from . import overlay
 from .control import symbol
 from .model import Fact, Facts, Fleet, Interface, IPAddress, KeyOf, PublicKey, sorted_networks
-from .plan import Selection
 from .plugins import Registry
+from .selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +93,16 @@ def show_offline(plan: OfflinePlan) -> str:
     """The plan as text: one block a router, one line a peer."""
     blocks = []
     for name, interfaces in plan.interfaces.items():
-        for interface in interfaces:
-            blocks.append("\n".join(_lines(name, interface, plan)))
+        blocks += ["\n".join(_lines(name, interface, plan)) for interface in interfaces]
     return "\n\n".join([*blocks, *(f"note: {note}" for note in plan.notes)])
 
 
 def _lines(name: str, interface: Interface, plan: OfflinePlan) -> list[str]:
     lines = [
-        f"{name}: interface {interface.name}, {', '.join(sorted(map(str, interface.addresses)))}, "
-        f"port {interface.listen_port}, mtu {interface.mtu}, {plan.key(interface.public_key)}"
+        (
+            f"{name}: interface {interface.name}, {', '.join(sorted(map(str, interface.addresses)))}, "
+            f"port {interface.listen_port}, mtu {interface.mtu}, {plan.key(interface.public_key)}"
+        )
     ]
     for peer in interface.peers.values():
         lines.append(f"  peer {peer.label} ({plan.key(peer.public_key)})")

@@ -80,7 +80,9 @@ def _register(manager: pluggy.PluginManager, plugin: str, registry: Registry) ->
                 )
                 continue
             registry.drivers[driver.name] = driver
-            registry.origins[driver.name] = "built in" if plugin == "fleet" else f"{plugin} ({module.__name__})"
+            registry.origins[driver.name] = (
+                "built in" if plugin == "fleet" else f"{plugin} ({getattr(module, '__name__', plugin)})"
+            )
     for transports in manager.subset_hook_caller("fleet_transports", others)():
         for transport in transports:
             registry.transports[transport.name] = transport

@@ -48,6 +48,8 @@ class Reach:
         self._emit = emit
         self._overlay = fleet.overlay.name
         self._pool = JumpPool(self._hop, seen=self._seen_ssh, known_hosts=known_hosts)
+        # Read once: a thousand routers would read a thousand pins each. What a run pins it uses from its own memory.
+        self._facts = state.facts(self._overlay)
         self._links: list[RouterLink] = []
         self._lock = threading.Lock()
 
@@ -123,7 +125,7 @@ class Reach:
         port = router.port or driver.port
         if router.name in self._at:
             return (_address(self._at[router.name], port),)
-        fact = self._state.facts(self._overlay).get(router.name)
+        fact = self._facts.get(router.name)
         overlay = tuple(Address(str(address), port) for address in fact.addresses) if fact else ()
         hosts = tuple(_address(host, port) for host in router.hosts)
         confirmed = self._state.confirmed(self._overlay, router.name) is not None
@@ -150,13 +152,10 @@ class Reach:
         return ""
 
     def _ask(self, reference: str | None, name: str, field: str) -> Secret | None:
-        return None if reference is None else self._resolver.resolve(reference, name, field)
+        return None if reference is None else self._resolver.resolve(reference, f"{name}: {field}")
 
     def _ask_key(self, reference: str | None, name: str) -> Secret | None:
-        """`ssh_key` is a reference like any secret; a bare path means the file."""
-        if reference is None:
-            return None
-        return self._ask(reference if _has_scheme(reference) else f"file:{reference}", name, "ssh_key")
+        return self._resolver.key_file(reference, f"{name}: ssh_key")
 
     # -------------------------------------------------------------------------------------------------- jumps
     def _hop(self, name: str) -> Hop:
@@ -223,8 +222,3 @@ def _without_pins(access: Access, router: Router) -> Access:
 
 def _last(values: tuple[str, ...] | list[str]) -> str | None:
     return values[-1] if values else None
-
-
-def _has_scheme(reference: str) -> bool:
-    scheme, colon, _ = reference.partition(":")
-    return bool(colon) and len(scheme) > 1 and scheme.isalnum()

@@ -69,8 +69,8 @@ class Sync:
         self._desired = self._control.desired(self._facts, self._prepared.addresses)
         self._stages()
         self._judge()
+        report = self._report()  # before what was confirmed last time is replaced: labels compare with it
         self._remember()
-        report = self._report()
         report.seconds = time.monotonic() - began
         return report
 
@@ -100,14 +100,17 @@ class Sync:
         return any(self._custody(name) == "escrow" and self._facts[name].public_key is None for name in self._survey.routers)
 
     def _pin(self) -> None:
-        """Addresses once given are kept, and keys once seen are known."""
+        """Addresses once given are kept, keys once seen are known, names follow `formerly`, who left is noted."""
+        state = self._control.state
+        for name, router in self._fleet.routers.items():
+            if router.formerly is not None and name not in self._prepared.pinned:
+                state.rename(self._overlay, router.formerly, name)
+        state.note_present(self._overlay, tuple(self._fleet.routers))
         for name, router in self._fleet.routers.items():
             fact = replace(self._facts[name], addresses=tuple(self._prepared.addresses.get(name, ())))
             self._facts[name] = fact
-            if router.enabled:
-                self._control.state.pin(
-                    self._overlay, name, public_key=fact.public_key, addresses=fact.addresses, epoch=fact.epoch
-                )
+            if router.enabled and fact != self._prepared.pinned.get(name):
+                state.pin(self._overlay, name, public_key=fact.public_key, addresses=fact.addresses, epoch=fact.epoch)
 
     # ------------------------------------------------------------------------------------------ first contact
     def _first_contact(self) -> None:
@@ -169,10 +172,10 @@ class Sync:
 
     def _escrowed(self, name: str) -> dict[str, Secret]:
         """The pinned key out of escrow, for a router that lost it."""
-        held = self._control.state.get_escrow(self._overlay, name)
-        if held is None or self._control.secret is None or held.public_key != self._facts[name].public_key:
+        held = self._control.state.get_escrow(self._overlay, name, self._facts[name].public_key)
+        if held is None or self._control.secret is None:
             return {}
-        return {self._fleet.routers[name].interface: keys.unseal(self._control.secret, name, held.sealed)}
+        return {self._fleet.routers[name].interface: keys.unseal(self._control.secret, held.sealed_as, held.sealed)}
 
     # -------------------------------------------------------------------------------------------------- stages
     def _stages(self) -> None:

@@ -44,10 +44,10 @@ def differences(controller: Controller, name: str) -> list[Difference]:
     found: list[Difference] = []
     for kind, values in pins.items():
         if values and session.identity and session.identity not in values:
-            shown = (
-                (fingerprint(values[-1]), fingerprint(session.identity)) if kind == "ssh" else (values[-1], session.identity)
+            shown = fingerprint if kind == "ssh" else str
+            found.append(
+                Difference("ssh" if kind == "ssh" else "tls", shown(values[-1]), shown(session.identity), session.identity)
             )
-            found.append(Difference("ssh" if kind == "ssh" else "tls", *shown, session.identity))
     fact = controller.state.facts(overlay).get(name)
     if fact is not None and fact.public_key is not None:
         observed = engine.observe(router)

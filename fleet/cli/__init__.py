@@ -50,13 +50,11 @@ for _name in COMMANDS:
 def main() -> None:
     """Run the command line; every expected error is two lines and its exit code."""
     try:
-        app(standalone_mode=False)
-    except SystemExit:
-        raise
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        # Without standalone mode an Exit comes back as the return value.
+        code = app(standalone_mode=False)
     except BaseException as error:  # noqa: BLE001 - the outermost frame decides what a person sees of any error
-        sys.exit(report_error(error))
+        code = report_error(error)
+    sys.exit(code or 0)
 
 
 __all__ = ["FleetError", "app", "main"]

@@ -53,7 +53,7 @@ def command(
 
 
 def _rows(context: Context, fleet: Fleet) -> list[dict[str, object]]:
-    with context.open_state_read_only() as state:
+    with context.open_state() as state:
         facts, addresses = offline_addresses(fleet, state.facts(fleet.overlay.name))
     return [
         {

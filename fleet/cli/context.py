@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import click
+import typer
 
 from .. import inventory as inventories
 from .. import plugins
@@ -21,7 +21,7 @@ from ..model import Fleet, Secret
 from ..reach import Reach
 from ..runner import LocalRunner
 from ..secrets import FleetSecret, Resolver
-from ..state import State, open_state
+from ..state import State, default_place, open_state
 from .output import say
 
 
@@ -58,12 +58,8 @@ class Context:
         return FleetSecret.require(self.fleet, self.folder)
 
     def open_state(self) -> State:
-        """The state database of this inventory."""
-        return open_state(self.state_url or self.folder / ".fleet")
-
-    def open_state_read_only(self) -> State:
-        """The state for commands that write nothing: an absent database reads as empty and stays absent."""
-        return open_state(self.state_url or self.folder / ".fleet", read_only=True)
+        """The state database of this inventory. An absent one reads as empty and is made by the first write."""
+        return open_state(self.state_url or default_place(self.folder))
 
     @contextmanager
     def controller(
@@ -107,10 +103,10 @@ def parse_at(values: list[str], fleet: Fleet) -> dict[str, str]:
 def report_error(error: BaseException) -> int:
     """Say an error on standard error as a person needs it; the exit code."""
     verbose = any(argument in ("-vv", "-vvv") for argument in sys.argv[1:])
-    if isinstance(error, KeyboardInterrupt | click.Abort):
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
         say("stopped; what was being written was finished. The next `fleet sync` converges.")
         return 130
-    if isinstance(error, click.ClickException):
+    if hasattr(error, "format_message"):  # typer's own usage errors, whichever click it was built with
         say(f"fleet: {error.format_message()}")
         say("  see `fleet --help`")
         return 3

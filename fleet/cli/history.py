@@ -21,7 +21,7 @@ def command(
     """Show past runs, or every step of one."""
     fleet_context = of(context)
     overlay = fleet_context.fleet.overlay.name
-    with fleet_context.open_state_read_only() as state:
+    with fleet_context.open_state() as state:
         if run is not None:
             _steps(state.journal(run), run, as_json=as_json)
             return

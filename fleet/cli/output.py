@@ -38,7 +38,7 @@ SIGN_STYLE = {"+": "green", "~": "yellow", "-": "red"}
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     plain = bool(os.environ.get("NO_COLOR")) or bool(os.environ.get("CI")) or not stream.isatty()
-    # A pipe must never be wrapped: the reader is a program.
+    # Lines in a pipe are never wrapped and tables never squeezed: the reader is a program, or a pager.
     return Console(
         stderr=stderr,
         no_color=plain,
@@ -46,7 +46,7 @@ def _console(*, stderr: bool) -> Console:
         soft_wrap=True,
         markup=False,
         emoji=False,
-        force_terminal=None if not plain else False,
+        width=None if stream.isatty() else 400,
     )
 
 
@@ -142,8 +142,12 @@ def progress(total: int, *, quiet: bool, verbose: int) -> Iterator[Emit]:
     else:
 
         def emit_line(event: Event) -> None:
-            if verbose or event.phase in ("apply", "plan"):
-                router = f"{event.router}: " if event.router else ""
+            router = f"{event.router}: " if event.router else ""
+            if event.phase == "plan":
+                console.print(event.text)
+            elif verbose:
                 console.print(f"{router}{event.phase} {event.text}".rstrip())
+            elif event.phase == "verify" and event.text != "in sync":
+                console.print(f"{router}written, {event.text}")
 
         yield emit_line

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..offline import offline_plan, show_offline
-from ..plan import select
+from ..selection import select
 from .context import parse_at
 from .options import At, Json, Limit, Names, Only, Parallel, of
 from .output import progress, result, result_json, show_report
@@ -29,7 +29,7 @@ def command(
     fleet = fleet_context.fleet
     selection = select(fleet, routers or [], only=only, limit=limit)
     if offline:
-        with fleet_context.open_state_read_only() as state:
+        with fleet_context.open_state() as state:
             found = offline_plan(fleet, fleet_context.registry, state.facts(fleet.overlay.name), selection)
         if as_json:
             result_json(found.to_dict())

@@ -12,6 +12,7 @@ from ..model import Secret
 from ..offline import offline_addresses, ports
 from ..secrets import FleetSecret
 from ..wgconf import render_wg_quick
+from .context import Context
 from .options import of
 from .output import say
 
@@ -25,7 +26,7 @@ def command(
     fleet = fleet_context.fleet
     if router not in fleet.routers:
         raise UsageError(f"no router {router!r} in the inventory", "see `fleet check --table` for the names")
-    with fleet_context.open_state_read_only() as state:
+    with fleet_context.open_state() as state:
         facts = state.facts(fleet.overlay.name)
     facts, addresses = offline_addresses(fleet, facts)
     desired = overlay.desired_state(fleet, facts, addresses, ports(fleet, fleet_context.registry))
@@ -38,9 +39,11 @@ def command(
         "\n".join(render_wg_quick(interface, unknown, preshared=secret is not None) for interface in configuration.values()),
         nl=False,
     )
-    for name in unknown:
+    for name in (name for name in unknown if name != router):
         say(f"{router}: {name} is not enrolled yet and has no peer in this file; run `fleet sync` first")
 
 
-def _secret(fleet_context) -> Secret | None:  # type: ignore[no-untyped-def]
-    return FleetSecret.locate_matching(fleet_context.fleet, fleet_context.folder)
+def _secret(context: Context) -> Secret | None:
+    """The fleet secret if it is at hand and the right one; a rendered file does not need it."""
+    secret, wanted = FleetSecret.locate(context.folder), context.fleet.overlay.secret_id
+    return secret if secret is not None and (wanted is None or FleetSecret.matches(secret, wanted)) else None

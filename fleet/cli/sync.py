@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Annotated
 
 import typer
 
-from ..errors import UsageError
-from ..plan import select
+from ..errors import PlanRefused, UsageError
+from ..events import Emit, Event
 from ..report import FleetReport
-from ..state import actor, inventory_commit, this_process
+from ..selection import select
+from ..state import Owner, actor, inventory_commit
 from ..sync import Sync
 from .context import parse_at
 from .options import At, Json, Limit, Names, Only, Parallel, PendingOk, of
-from .output import progress, result_json, show_report
+from .output import progress, result_json, say, show_report
+
+NO_GUARD = "there is no guard in this version: a change that cuts a router off does not undo itself"
 
 
 def command(
@@ -38,9 +42,12 @@ def command(
             "nobody to ask here: standard input is not a terminal", "review with `fleet plan`, then `fleet sync --yes`"
         )
     emitting = progress(len(selection.names), quiet=as_json, verbose=fleet_context.verbose)
-    with emitting as emit, fleet_context.controller(parallel=parallel, at=parse_at(at or [], fleet), emit=emit) as controller:
+    with (
+        emitting as shown,
+        fleet_context.controller(parallel=parallel, at=parse_at(at or [], fleet), emit=_warned_once(shown)) as controller,
+    ):
         state = controller.state
-        with state.lock(fleet.overlay.name, this_process("sync")):
+        with state.lock(fleet.overlay.name, Owner.current("sync")):
             prepared = controller.prepare(selection)
             if ask:
                 _review(controller.plan(prepared))
@@ -51,8 +58,6 @@ def command(
                 prepared = again
             run = state.begin_run(fleet.overlay.name, "sync", actor(), inventory_commit(fleet_context.folder), "")
             with run:
-                if not ask:
-                    say("sync applies without a guard: a change that cuts a router off does not undo itself")
                 report = Sync(controller, prepared, run, run.id).run()
                 run.finish("done", report.exit_code())
     if as_json:
@@ -62,12 +67,24 @@ def command(
     raise typer.Exit(report.exit_code(pending_ok=pending_ok))
 
 
+def _warned_once(emit: Emit) -> Emit:
+    """The same Emit that says, before the first write of a run, what this version cannot do."""
+    warned = threading.Event()
+
+    def warning(event: Event) -> None:
+        if event.phase == "apply" and not warned.is_set():
+            warned.set()
+            emit(Event("", "plan", NO_GUARD))
+        emit(event)
+
+    return warning
+
+
 def _review(report: FleetReport) -> None:
     """Show the plan and ask. Raises typer.Exit when there is nothing to do or the answer is no."""
     show_report(report)
     if not report.count("changes"):
         raise typer.Exit(report.exit_code())
-    say("There is no guard yet: a change that cuts a router off does not undo itself.")
     if not typer.confirm("Apply these changes?", err=True):
         say("nothing was written")
         raise typer.Exit(4)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from ..state import actor, inventory_commit, this_process
+from ..state import Owner, actor, inventory_commit
 from ..trust import accept, differences
 from .context import parse_at
 from .options import At, Json, of
@@ -41,7 +41,7 @@ def command(
         if not yes and not _agreed(router):
             say("nothing was changed")
             raise typer.Exit(4)
-        with controller.state.lock(fleet.overlay.name, this_process("trust")):
+        with controller.state.lock(fleet.overlay.name, Owner.current("trust")):
             run = controller.state.begin_run(fleet.overlay.name, "trust", actor(), inventory_commit(fleet_context.folder), "")
             with run:
                 accept(controller, router, found, run)
