@@ -327,6 +327,10 @@ def test_what_is_about_to_be_written_is_not_reapplied_as_well() -> None:
     assert [type(change) for change in found] == [SetPeer]
 
 
+def test_a_port_that_is_about_to_be_written_is_not_reapplied_as_well() -> None:
+    assert [type(change) for change in changes(wg(listen_port=1), wg(), running=wg(listen_port=1))] == [SetInterface]
+
+
 def test_an_interface_that_is_not_up_is_reapplied() -> None:
     found = diff({"wg0": wg()}, {}, {"wg0": wg()}, OVERLAY, limits=Limits()).changes
     assert found == (Reapply(interface="wg0", what=("the interface is not up",)),)
