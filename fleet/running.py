@@ -35,7 +35,6 @@ from .model import Interface, Peer
 from .ours import Found, addresses, in_order, keep_strangers, managed
 
 
-# ------------------------------------------------------------------------------------------------------- running
 def reapplied(
     running: Interface | None,
     stored: Interface,
