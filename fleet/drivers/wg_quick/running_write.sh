@@ -5,10 +5,11 @@ routes_apply() { # LIST INTERFACE
     routes_now "$2" >"$WORK/now"
     awk -v i="$2" -v protocol="$ROUTE_PROTOCOL" '
         FILENAME ~ /now$/ { has[$1] = 1; if ($2 == protocol) ours[$1] = 1; next }
-        $1 == "route" { want[$2] = 1; if (!($2 in has)) print family($2), "route replace", $2, "dev", i, "proto", protocol }
-        function family(prefix) { return prefix ~ /:/ ? "-6" : "-4" }
-        END { for (prefix in ours) if (!(prefix in want)) print family(prefix), "route del", prefix, "dev", i, "proto", protocol }
+        $1 == "route" { want[$2] = 1; if (!($2 in has)) print "route replace", $2, "dev", i, "proto", protocol }
+        END { for (prefix in ours) if (!(prefix in want)) print "route del", prefix, "dev", i, "proto", protocol }
         ' "$WORK/now" "$1" >"$WORK/steps"
+    # A hub of thousands: one process for all of them where ip is iproute2 (busybox has no -batch).
+    if [ "$(wc -l <"$WORK/steps")" -gt 20 ] && ip -batch "$WORK/steps" 2>/dev/null; then return 0; fi
     while read -r words; do
         # shellcheck disable=SC2086 # words made above from prefixes and interface names
         ip $words || return 1
