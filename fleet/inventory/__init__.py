@@ -30,7 +30,7 @@ __all__ = [
 
 
 def load(path: Path, drivers: Mapping[str, type[Driver]]) -> Fleet:
-    """The fleet that a file describes, or a directory's `*.yaml` without `example-*`. Raises InventoryError, all problems at once."""
+    """The fleet that a file, or a directory's `*.yaml` without `example-*`, describes. Raises InventoryError."""
     problems = Problems()
     return assemble(gather(path, problems), drivers, problems)
 

@@ -114,6 +114,6 @@ def _warnings(
         if drivers[router.driver].transport == "" and router.public_key is None:
             yield f"{router.where}: {site.name} is never logged in to and has no public_key: it gets no peers until it has one"
         if router.endpoint is None and router.persistent_keepalive == 0:
-            yield f"{site.place('persistent_keepalive')}: {site.name} only dials and has keepalive 0: behind NAT it is not reached"
+            yield f"{site.place('persistent_keepalive')}: {site.name} only dials, with keepalive 0: not reached behind NAT"
         if overlay.links is not None and site.name not in linked:
             yield f"{router.where}: {site.name} is in no link and will have no peer"

@@ -126,7 +126,7 @@ def _driver(
         near = f"did you mean {alike}? " if alike in drivers else meant(name.lower(), drivers)
         cure = f"{near} installed: {named(sorted(drivers), 20)}; `fleet drivers` says more".strip()
         problems.add(
-            merged.place("driver"), f"router {merged.name}: no driver {shown(name)} is installed", " ".join(cure.split())
+            merged.place("driver"), f"{merged.subject('driver')}: no driver {shown(name)} is installed", " ".join(cure.split())
         )
     return drivers.get(name)
 

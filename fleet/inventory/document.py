@@ -18,6 +18,9 @@ from .problems import Problems, Refused, meant, shown
 from .schema import NAMED, SECTIONS, Section
 from .tree import Node, read, shown_path
 
+MAX_NAMES: Final = 25_000
+"""Routers, groups or jumps of one inventory; the largest overlay planned for has 10,000 spokes."""
+
 WORDS: Final = {
     "addr": "address",
     "allowed_ips": "lans",
@@ -126,6 +129,10 @@ def sections(roots: Iterable[Node], where: Where, folder: str, problems: Problem
         _entry("defaults", merged["defaults"], wheres.get("defaults", where), SECTIONS["defaults"], "defaults", problems),
     )
     for section in NAMED:
+        if len(merged[section]) > MAX_NAMES:
+            summary = f"{len(merged[section]):,} {section} are more than one overlay can have"
+            problems.add(wheres[section], summary, f"the limit is {MAX_NAMES:,}: split them into several overlays")
+            problems.raise_any()
         found = getattr(document, section)
         for name, node in merged[section].items():
             if _good_name(section, name, node, problems):

@@ -32,6 +32,11 @@ class Merged:
     origins: dict[str, Origin] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
 
+    def subject(self, key: str) -> str:
+        """Whose value a key has, for a message: this router's, or the group's that gives it to many."""
+        origin = self.origins.get(key)
+        return f"router {self.name}" if origin is None or origin.level == "router" else origin.level
+
     def place(self, key: str, index: int | None = None) -> Where:
         """The place of a key's value, or of one item of it; the router's own if the key is not given."""
         node = self.nodes.get(key)

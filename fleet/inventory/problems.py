@@ -12,6 +12,8 @@ from ..model import Where
 LONGEST: Final = 60
 MOST: Final = 1000
 """Problems said at once; what comes after them has the same cause or is not an inventory."""
+_NEAR: Final = 50
+"""Names compared letter by letter for one suggestion: with thousands of routers, comparing all takes seconds."""
 
 
 def shown(text: object, longest: int = LONGEST) -> str:
@@ -29,7 +31,12 @@ def named(names: Iterable[str], most: int = 8) -> str:
 
 def meant(word: str, known: Iterable[str]) -> str:
     """The nearest known word as a question for a cure, empty if none is near."""
-    near = difflib.get_close_matches(word[:LONGEST], list(known), n=1, cutoff=0.6)
+    word = word[:LONGEST]
+    candidates = list(known)
+    if len(candidates) > _NEAR:
+        candidates = [each for each in candidates if abs(len(each) - len(word)) < 3 and each[:1] == word[:1]]
+        candidates.sort(key=lambda each: each[:2] != word[:2])
+    near = difflib.get_close_matches(word, candidates[:_NEAR], n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else ""
 
 
@@ -47,18 +54,17 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[Problem, None] = {}
-        self._more = 0
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def add(self, where: Where, summary: str, cure: str = "") -> None:
-        """Remember one problem at its place."""
+        """Remember one problem at its place. Raises InventoryError at once when there are too many to be useful."""
         problem = Problem(where.file, where.line, summary, cure)
-        if len(self._found) < MOST:
-            self._found[problem] = None
-        elif problem not in self._found:
-            self._more += 1
+        if len(self._found) == MOST and problem not in self._found:
+            end = Problem(where.file, 0, f"more than {MOST:,} problems; the first {MOST:,} follow", "repair these first")
+            raise InventoryError([*self._found, end])
+        self._found[problem] = None
 
     def refused(self, where: Where, refusal: Refused, subject: str = "") -> None:
         """Remember a refused value; `subject` says whose it is."""
@@ -66,11 +72,5 @@ class Problems:
 
     def raise_any(self) -> None:
         """Raises InventoryError with all of them, if there are any."""
-        if not self._found:
-            return
-        found = list(self._found)
-        if self._more:
-            found.append(
-                Problem(found[-1].file, 0, f"{self._more:,} more problems beside the {MOST:,} shown", "repair these first")
-            )
-        raise InventoryError(found)
+        if self._found:
+            raise InventoryError(list(self._found))

@@ -16,17 +16,20 @@ from .problems import Problems, meant, named
 def refuse_hubs(sites: Mapping[str, Site], problems: Problems) -> None:
     """`hubs:` that name something that is no hub, or only suspended ones."""
     hubs = [name for name, site in sites.items() if site.router.role == "hub"]
+    judged: set[tuple[Where, str]] = set()
     for site in sites.values():
         for index, name in enumerate(site.router.hubs):
             where = site.place("hubs", index)
+            subject = site.merged.subject("hubs")
+            if (where, name) in judged:
+                continue  # a group's value is one problem, not one per member
+            judged.add((where, name))
             if name not in sites:
-                problems.add(
-                    where, f"router {site.name}: hubs: no router is called {name}", meant(name, hubs) or _hubs_are(hubs)
-                )
+                problems.add(where, f"{subject}: hubs: no router is called {name}", meant(name, hubs) or _hubs_are(hubs))
             elif sites[name].router.role != "hub" and "role" not in sites[name].merged.broken:
                 problems.add(
                     where,
-                    f"router {site.name}: hubs: {name} ({seen_from(where, sites[name].router.where)}) is not a hub",
+                    f"{subject}: hubs: {name} ({seen_from(where, sites[name].router.where)}) is not a hub",
                     f"set `role: hub` on {name}; {_hubs_are(hubs)}",
                 )
         known = [sites[name].router for name in site.router.hubs if name in sites]
@@ -125,15 +128,17 @@ def refuse_via(
     sites: Mapping[str, Site], jumps: Mapping[str, Jump], drivers: Mapping[str, type[Driver]], problems: Problems
 ) -> None:
     """`via:` that names nothing, a router that cannot forward connections, or leads back to itself."""
+    judged: set[tuple[Where, str]] = set()
     for site in sites.values():
         for index, name in enumerate(site.router.via):
             where = site.place("via", index)
-            if name in jumps:
+            if name in jumps or (name != site.name and (where, name) in judged):
                 continue
+            judged.add((where, name))
             if name not in sites:
                 known = [*jumps, *sites]
                 cure = meant(name, known) or "name a router of this inventory, or add it under `jumps:`"
-                problems.add(where, f"router {site.name}: via: no router or jump is called {name}", cure)
+                problems.add(where, f"{site.merged.subject('via')}: via: no router or jump is called {name}", cure)
             elif name == site.name:
                 cure = "leave `via` out on the jump itself (`via: []` if a group gives it)"
                 problems.add(where, f"router {site.name} is reached via itself", cure)
@@ -152,7 +157,7 @@ def _refuse_no_jump(site: Site, jump: Site, where: Where, drivers: Mapping[str, 
         able = sorted(name for name, each in drivers.items() if each.jump)
         problems.add(
             where,
-            f"router {site.name}: via: {jump.name} has driver {driver.name}, which cannot forward connections",
+            f"{site.merged.subject('via')}: via: {jump.name} has driver {driver.name}, which cannot forward connections",
             f"go through a router with driver {' or '.join(able) or '(none installed)'}, or an SSH host under `jumps:`",
         )
 

@@ -52,9 +52,9 @@ def _without_null(schema: Any) -> Any:
 def key_reference() -> str:
     """Every key in Markdown: one table per section, from the descriptions in the models."""
     shared = (
-        "Under `routers: {NAME: {...}}`, `groups: {NAME: {...}}` or `defaults:`. Precedence: router, its groups in the order it "
-        "names them, defaults, overlay. "
-        f"{_words(MERGED)} merge key by key; of all other keys the nearer level replaces the farther, and `null` takes it away. "
+        "Under `routers: {NAME: {...}}`, `groups: {NAME: {...}}` or `defaults:`. Precedence: router, its groups in the "
+        "order it names them, defaults, overlay. "
+        f"{_words(MERGED)} merge key by key; of all other keys the nearer level replaces the farther, `null` takes it away. "
         f"`{{name}}` and `{{labels.word}}` are filled in in {_words(TEMPLATED)} and `options`."
     )
     alone = [key for key in RouterKeys.model_fields if key not in SharedKeys.model_fields]

@@ -127,7 +127,8 @@ class PrivateKeyKeys(Section):
 
     custody: Annotated[Literal["device", "escrow"], BeforeValidator(values.choice("device", "escrow"))] | None = Field(
         None,
-        description="`device`: made on the router and stays there (default). `escrow`: also sealed in the state (the only hub's default).",
+        description="`device`: made on the router and stays there (default). "
+        "`escrow`: also sealed in the state (default of the only hub).",
         examples=["escrow"],
     )
     max_age: Days | None = Field(

@@ -21,7 +21,10 @@ from ..model import Where
 from .problems import Problems, shown
 
 MAX_BYTES: Final = 16 * 2**20
-MAX_NODES: Final = 1_000_000
+MAX_NODES: Final = 400_000
+"""Values in one file; 10,000 routers of ten keys each are a quarter of it."""
+MAX_LIST: Final = 20_000
+MAX_TEXT: Final = 16_384
 MAX_DEPTH: Final = 32
 MAX_REPEATED: Final = 10_000
 """How many values aliases may repeat; the classic bomb repeats thousands of millions."""
@@ -280,6 +283,8 @@ class _Composer:
         )
 
     def _scalar(self, event: yaml.ScalarEvent, node: Node) -> None:
+        if len(event.value) > MAX_TEXT:
+            raise self._fatal(event, f"a value of {len(event.value):,} characters", "nothing in an inventory is that long")
         node.content = event.value
         node.quoted = not event.implicit[0]
         if not event.value.isprintable():
@@ -303,6 +308,8 @@ class _Composer:
             item = self._node(inner, depth + 1)
             node.size += item.size
             items.append(item)
+            if len(items) > MAX_LIST:
+                raise self._fatal(inner, f"a list of more than {MAX_LIST:,} values", "nothing in an inventory is that long")
 
     def _mapping(self, event: yaml.MappingStartEvent, node: Node, depth: int) -> None:
         pairs: dict[str, Node] = {}
@@ -333,7 +340,9 @@ class _Composer:
             pairs[key.value] = child
 
     def _good_key(self, key: str, where: Where) -> bool:
-        if key == "<<":
+        if len(key) > MAX_TEXT:
+            self._problems.add(where, f"a key of {len(key):,} characters", "nothing in an inventory is that long")
+        elif key == "<<":
             self._problems.add(where, "the merge key <<", "use `groups:` or `defaults:` for what routers have in common")
         elif not key.isprintable():
             self._problems.add(where, f"invisible or control characters in the key {shown(key)}", "retype the key")
