@@ -49,6 +49,7 @@ format: $(STAMP)
 	@$(BIN)/ruff format .
 
 bench: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt wg-meshconf
 	@$(BIN)/python -m fleet.testing.bench
 
 clean:

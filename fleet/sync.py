@@ -21,7 +21,7 @@ from .engine import Intent, Journal
 from .errors import FleetError, RouterError, UsageError
 from .events import Event
 from .liveness import Session, judge
-from .model import Interface, KeyOf, PublicKey, Secret
+from .model import Fact, Interface, KeyOf, PublicKey, Secret
 from .plan import split_removals
 from .rebuild import own_interface
 from .report import FleetReport, RouterReport
@@ -34,7 +34,10 @@ WireGuard tries a handshake every 5 s, so this is three tries and a margin.
 
 
 class Sync:
-    """The state of one run; `reports` fill as it goes."""
+    """The state of one run.
+
+    `still_ours` raises LockHeld when somebody took the fleet's lock over meanwhile; it is asked before every router is written.
+    """
 
     def __init__(
         self,
@@ -43,12 +46,14 @@ class Sync:
         journal: Journal,
         run_id: str,
         *,
+        still_ours: Callable[[], None] = lambda: None,
         alive_within: float = ALIVE_WITHIN,
     ) -> None:
         self._control = controller
         self._prepared = prepared
         self._journal = journal
         self._run_id = run_id
+        self._still_ours = still_ours
         self._alive_within = alive_within
         self._fleet = controller.fleet
         self._overlay = controller.fleet.overlay.name
@@ -106,6 +111,7 @@ class Sync:
             if router.formerly is not None and name not in self._prepared.pinned:
                 state.rename(self._overlay, router.formerly, name)
         state.note_present(self._overlay, tuple(self._fleet.routers))
+        changed: dict[str, Fact] = {}
         for name, router in self._fleet.routers.items():
             fact = replace(self._facts[name], addresses=tuple(self._prepared.addresses.get(name, ())))
             self._facts[name] = fact
@@ -121,6 +127,7 @@ class Sync:
         desired = self._control.desired(self._facts, self._prepared.addresses)
 
         def contact(name: str) -> PublicKey:
+            self._still_ours()
             router = self._survey.routers[name]
             made = self._private_keys(name)
             bare = {
@@ -197,6 +204,7 @@ class Sync:
 
     def _stage(self, names: Iterable[str], part: Callable[[tuple[Change, ...]], tuple[Change, ...]] | None) -> None:
         def work(name: str) -> tuple[Change, ...]:
+            self._still_ours()
             router = self._survey.routers[name]
             intent = self._intent(name)
             if part is not None:

@@ -47,7 +47,7 @@ def command(
         fleet_context.controller(parallel=parallel, at=parse_at(at or [], fleet), emit=_warned_once(shown)) as controller,
     ):
         state = controller.state
-        with state.lock(fleet.overlay.name, Owner.current("sync")):
+        with state.lock(fleet.overlay.name, Owner.current("sync")) as lock:
             prepared = controller.prepare(selection)
             if ask:
                 _review(controller.plan(prepared))
@@ -58,7 +58,7 @@ def command(
                 prepared = again
             run = state.begin_run(fleet.overlay.name, "sync", actor(), inventory_commit(fleet_context.folder), "")
             with run:
-                report = Sync(controller, prepared, run, run.id).run()
+                report = Sync(controller, prepared, run, run.id, still_ours=lock.check).run()
                 run.finish("done", report.exit_code())
     if as_json:
         result_json(report.to_dict())
