@@ -30,6 +30,7 @@ make_work() {
     trap 'rm -rf "$WORK"' EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
+    trap 'exit 141' PIPE
     trap 'exit 143' TERM
 }
 

@@ -54,14 +54,14 @@ frame_dump() { # OVERLAY
         [ ! -f "$conf" ] || conf_ours "$conf" "$1" | awk -v i="$(basename "$conf" .conf)" '{ print i "\t" $1 }' >>"$WORK/marked"
     done
     echo "@dump $(date +%s)"
-    wg show all dump >"$WORK/wg" 2>"$WORK/error" || fail 11 "$(head -n 1 "$WORK/error")"
-    awk -F '\t' '
+    # Through a pipe: not even a temporary file of fleet's ever holds a private key that fleet did not make.
+    wg show all dump 2>"$WORK/error" | awk -F '\t' '
         BEGIN { OFS = "\t" }
         FILENAME ~ /marked$/ { ours[$1 "\t" $2] = 1; next }
         NF == 5 { $2 = "(hidden)" }
         NF == 9 && $3 != "(none)" && !(($1 "\t" $2) in ours) { $3 = "(hidden)" }
-        { print }' "$WORK/marked" "$WORK/wg"
-    rm -f "$WORK/wg"
+        { print }' "$WORK/marked" -
+    [ ! -s "$WORK/error" ] || fail 11 "$(head -n 1 "$WORK/error")"
 }
 
 frame_network() {
