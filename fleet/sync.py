@@ -116,7 +116,8 @@ class Sync:
             fact = replace(self._facts[name], addresses=tuple(self._prepared.addresses.get(name, ())))
             self._facts[name] = fact
             if router.enabled and fact != self._prepared.pinned.get(name):
-                state.pin(self._overlay, name, public_key=fact.public_key, addresses=fact.addresses, epoch=fact.epoch)
+                changed[name] = fact
+        state.pin_all(self._overlay, changed)
 
     # ------------------------------------------------------------------------------------------ first contact
     def _first_contact(self) -> None:

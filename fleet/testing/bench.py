@@ -96,22 +96,8 @@ def wg_meshconf(count: int, folder: Path) -> float | None:
         return None
     database = folder / "mesh.csv"
     columns = [
-        "Name",
-        "Address",
-        "Endpoint",
-        "AllowedIPs",
-        "ListenPort",
-        "PersistentKeepalive",
-        "FwMark",
-        "PrivateKey",
-        "DNS",
-        "MTU",
-        "Table",
-        "PreUp",
-        "PostUp",
-        "PreDown",
-        "PostDown",
-        "SaveConfig",
+        *("Name", "Address", "Endpoint", "AllowedIPs", "ListenPort", "PersistentKeepalive", "FwMark", "PrivateKey", "DNS"),
+        *("MTU", "Table", "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig"),
     ]
     with database.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
