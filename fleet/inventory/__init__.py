@@ -10,7 +10,7 @@ from ..errors import InventoryError
 from ..model import Fleet, Where
 from .assemble import assemble
 from .document import gather, sections
-from .edit import add_router, set_enabled, set_secret_id
+from .edit import add_router, flow, set_enabled, set_secret_id
 from .merge import Origin, merged
 from .problems import Problems
 from .reference import json_schema, key_reference
@@ -19,6 +19,7 @@ from .tree import parse
 __all__ = [
     "Origin",
     "add_router",
+    "flow",
     "json_schema",
     "key_reference",
     "load",

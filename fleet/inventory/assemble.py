@@ -20,9 +20,10 @@ from .claims import (
     usage_warnings,
 )
 from .document import Document
+from .loops import refuse_loops
 from .merge import merged
 from .problems import Problems
-from .reach import refuse_hubs, refuse_loops, refuse_topology, refuse_via
+from .reach import refuse_hubs, refuse_topology, refuse_via
 
 
 def assemble(document: Document, drivers: Mapping[str, type[Driver]], problems: Problems) -> Fleet:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..driver import Driver
 from ..model import MANAGED, Endpoint, Jump, KeyPolicy, Overlay, Router, Tls, Where
-from . import values
+from . import placeholders, values
 from .document import Document, Entry
 from .merge import Merged
 from .problems import Problems, Refused, meant, named, shown
@@ -18,7 +18,7 @@ from .schema import ManageKeys, PrivateKeyKeys, RouterKeys, TlsKeys
 
 _AFTER_FILLING: Final = {"host": values.host, "endpoint": values.endpoint, "username": values.username}
 
-_ALIKE: Final = {
+ALIKE: Final = {
     "debian": "wg-quick",
     "edgerouter": "edgeos",
     "linux": "wg-quick",
@@ -56,7 +56,7 @@ def jump_of(entry: Entry, problems: Problems) -> Jump | None:
         return None
     try:
         for key in given.keys() & {"host", "username", "ssh_key", "password"}:
-            given[key] = values.filled(given[key], entry.name, {})
+            given[key] = placeholders.filled(given[key], entry.name, {})
         given["host"] = values.host(given["host"])
     except Refused as refusal:
         problems.refused(entry.where, refusal, f"jump {entry.name}")
@@ -122,7 +122,7 @@ def _driver(
         return None
     if name not in drivers:
         merged.broken.add("driver")
-        alike = _ALIKE.get(name.lower())
+        alike = ALIKE.get(name.lower())
         near = f"did you mean {alike}? " if alike in drivers else meant(name.lower(), drivers)
         cure = f"{near} installed: {named(sorted(drivers), 20)}; `fleet drivers` says more".strip()
         problems.add(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..errors import InventoryError
 from ..model import Where
 from . import values
+from .files import inventory_files, read, shown_path
 from .problems import Problems, Refused, meant, shown
 from .schema import NAMED, SECTIONS, Section
-from .tree import Node, read, shown_path
+from .tree import Node
 
 MAX_NAMES: Final = 25_000
 """Routers, groups or jumps of one inventory; the largest overlay planned for has 10,000 spokes."""
@@ -75,28 +74,6 @@ class Document:
     groups: dict[str, Entry] = field(default_factory=dict)
     jumps: dict[str, Entry] = field(default_factory=dict)
     routers: dict[str, Entry] = field(default_factory=dict)
-
-
-def inventory_files(path: Path) -> list[Path]:
-    """The files of an inventory: the file itself, or a directory's `*.yaml` without `example-*`. Raises InventoryError."""
-    shown_as = shown_path(path)
-    try:
-        if not path.is_dir():
-            if os.path.lexists(path):
-                return [path]
-            raise InventoryError.at(
-                shown_as, 0, "there is no such file or directory", "name it with -i, or make one with `fleet init`"
-            )
-        files = sorted(
-            each for each in path.iterdir() if each.suffix == ".yaml" and not each.name.startswith((".", "example-"))
-        )
-        others = [each.name for each in path.iterdir() if each.suffix in (".yml", ".json")]
-    except OSError as error:
-        raise InventoryError.at(shown_as, 0, f"cannot be read: {error.strerror}", "check its name and permissions") from None
-    if not files:
-        cure = f"rename {shown(others[0])} to *.yaml" if others else "make one with `fleet init`, or name a file with -i"
-        raise InventoryError.at(shown_as, 0, "no inventory here: no *.yaml beside example-*", cure)
-    return files
 
 
 def gather(path: Path, problems: Problems) -> Document:

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import InventoryError
-from .document import inventory_files
+from .files import inventory_files, read, shown_path
 from .problems import Problems, shown
-from .tree import Node, Plain, parse, read, resolved, shown_path
+from .tree import Node, Plain, parse, resolved
 
 
 def set_enabled(path: Path, name: str, enabled: bool) -> None:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from ..model import Where
 from .document import Document, Entry, Given
+from .placeholders import filled, has_placeholder
 from .problems import Problems, Refused, meant, named
 from .schema import FROM_OVERLAY, MERGED, TEMPLATED
 from .tree import Node
-from .values import filled, has_placeholder
 
 
 class Origin(NamedTuple):

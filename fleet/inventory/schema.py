@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from ..model import MANAGED, IPAddress, IPNetwork, PublicKey
-from . import values
+from . import identities, values
 
 
 def _text(**more: Any) -> WithJsonSchema:
@@ -59,11 +59,11 @@ TunnelPrefixes = Annotated[
 OverlayV4 = Annotated[IPNetwork, BeforeValidator(values.overlay_prefix(4)), _text(**_PREFIX_SCHEMA)]
 OverlayV6 = Annotated[IPNetwork, BeforeValidator(values.overlay_prefix(6)), _text(**_PREFIX_SCHEMA)]
 EndpointText = Annotated[str, BeforeValidator(values.endpoint), _text(pattern="^.+:([0-9]{1,5}|\\{.*)$")]
-Reference = Annotated[str, BeforeValidator(values.secret_reference), _text(**_REFERENCE_SCHEMA)]
-KeyReference = Annotated[str, BeforeValidator(values.key_reference), _text(pattern="^([a-z][a-z0-9+-]+:.+|[~./].+)")]
-HostKey = Annotated[str, BeforeValidator(values.host_key), _text()]
-Fingerprint = Annotated[str, BeforeValidator(values.fingerprint), _text()]
-WireGuardKey = Annotated[PublicKey, BeforeValidator(values.public_key), _text(pattern="^[A-Za-z0-9+/]{43}=$")]
+Reference = Annotated[str, BeforeValidator(identities.secret_reference), _text(**_REFERENCE_SCHEMA)]
+KeyReference = Annotated[str, BeforeValidator(identities.key_reference), _text(pattern="^([a-z][a-z0-9+-]+:.+|[~./].+)")]
+HostKey = Annotated[str, BeforeValidator(identities.host_key), _text()]
+Fingerprint = Annotated[str, BeforeValidator(identities.fingerprint), _text()]
+WireGuardKey = Annotated[PublicKey, BeforeValidator(identities.public_key), _text(pattern="^[A-Za-z0-9+/]{43}=$")]
 Days = Annotated[int, BeforeValidator(values.days), _text(pattern="^[1-9][0-9]{0,3}[dw]$")]
 SecretId = Annotated[str, BeforeValidator(values.secret_id), _text(pattern="^[0-9a-f]{16}$")]
 Labels = Annotated[

@@ -7,12 +7,9 @@ both keys when one is given twice. Plain scalars follow YAML 1.2 (`no` is a word
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import yaml
@@ -109,55 +106,6 @@ def resolved(text: str) -> str | int | float | bool | None:
 
 class _Unreadable(Exception):
     """Nothing more can be said about this file."""
-
-
-def read(path: Path, problems: Problems) -> Node | None:
-    """The root of a file; None, with a problem remembered, if it cannot be read at all."""
-    file = shown_path(path)
-    text = _text(path, file, problems)
-    return None if text is None else parse(text, file, problems)
-
-
-def shown_path(path: Path) -> str:
-    """A path as the operator named it, unless it would play tricks on a terminal."""
-    text = str(path)
-    return text if text.isprintable() else repr(text)
-
-
-def _text(path: Path, file: str, problems: Problems) -> str | None:
-    place = Where(file)
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            problems.add(place, "not a regular file", "name a YAML file or a directory of them")
-            return None
-        if status.st_size > MAX_BYTES:
-            problems.add(place, f"{status.st_size // 2**20} MiB is too large for an inventory", "the limit is 16 MiB; split it")
-            return None
-        raw = path.read_bytes()
-    except OSError as error:
-        problems.add(place, f"cannot be read: {error.strerror}", "check its name and permissions")
-        return None
-    return decoded(raw, file, problems)
-
-
-def decoded(raw: bytes, file: str, problems: Problems) -> str | None:
-    """Bytes as text; None, with a problem remembered, if they are not the text of an inventory."""
-    cure = "an inventory is YAML text in UTF-8; save it again with that encoding"
-    if b"\0" in raw:
-        problems.add(Where(file, raw.count(b"\n", 0, raw.index(b"\0")) + 1), "a NUL byte: this is binary, or UTF-16", cure)
-        return None
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        problems.add(Where(file, raw.count(b"\n", 0, error.start) + 1), f"byte 0x{raw[error.start]:02x} is not UTF-8", cure)
-        return None
-    found = _CONTROL.search(text)
-    if found:
-        line = text.count("\n", 0, found.start()) + 1
-        problems.add(Where(file, line), f"control character {shown(found[0])} in the text", "remove it")
-        return None
-    return text
 
 
 def parse(text: str, file: str, problems: Problems) -> Node | None:
