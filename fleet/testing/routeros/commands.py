@@ -143,8 +143,10 @@ def _print(router: RouterosSimulator, account: Account, command: Command, table:
 
 def _selected(router: RouterosSimulator, command: Command, table: Table) -> list[dict[str, str]]:
     path, device = command.path, router.device
-    chosen = table.rows if ".id" not in command.attributes else table.find_all(command.attributes[".id"])
-    rows = router.extra_rows(path) + [device.shown(path, table, row) for row in chosen]
+    if ".id" in command.attributes:
+        rows = [device.shown(path, table, row) for row in table.find_all(command.attributes[".id"])]
+    else:
+        rows = router.extra_rows(path) + [device.shown(path, table, row) for row in table.rows]
     if not command.queries:
         return rows
     try:

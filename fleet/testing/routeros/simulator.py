@@ -178,6 +178,8 @@ class RouterosSimulator:
             self._farm.loop.call_soon_threadsafe(connection.reset)
         with self.lock:
             self.safe_mode = SafeMode(self.device)
+            for row in list(self.device.table("/user/active").rows):
+                self.device.table("/user/active").delete(row)
             for table in self.device.tables().values():
                 table.renumber()
             self.booted_at = self.clock.now()
