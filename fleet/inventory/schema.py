@@ -117,7 +117,7 @@ class TlsKeys(Section):
     fingerprint: Fingerprint | None = Field(
         None, description="SHA-256 of the certificate in hex, with or without colons.", examples=['"SHA256:9f86..."']
     )
-    ca: Annotated[str, BeforeValidator(values.path), _text()] | None = Field(
+    ca: Annotated[str, BeforeValidator(identities.path), _text()] | None = Field(
         None, description="Path of the CA certificate that signed it.", examples=["~/.config/acme-ca.pem"]
     )
 
