@@ -119,7 +119,7 @@ class Disk:
 class LabRouter(Node):
     """A router of the lab. `restart` is a power cycle."""
 
-    namespaces = ("--net", "--mount", "--pid", "--uts", "--root", "--wd=/")
+    namespaces = ("--net", "--mount", "--pid", "--uts", "--root", "--wd")
 
     def __init__(self, name: str, lab: Lab, disk: Disk) -> None:
         super().__init__(name)

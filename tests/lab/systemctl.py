@@ -135,8 +135,11 @@ def environment(unit: Sections) -> dict[str, str]:
     return variables
 
 
-def execute(unit: Sections, key: str) -> bool:
-    """Run all commands of `ExecStart=` or its kin in order; False as soon as one fails that may not."""
+def execute(unit: Sections, key: str, *, apart: bool = True) -> bool:
+    """Run all commands of `ExecStart=` or its kin in order; False as soon as one fails that may not.
+
+    `apart`: in a session of their own, not in that of the caller.
+    """
     for line in unit.get(f"Service.{key}", []):
         prefix = re.match(r"[-@:+!]*", line)
         flags = prefix[0] if prefix else ""
@@ -148,7 +151,7 @@ def execute(unit: Sections, key: str) -> bool:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                start_new_session=True,
+                start_new_session=apart,
                 check=False,
             )
         if done.returncode and "-" not in flags:
@@ -251,7 +254,7 @@ def main_process(name: str) -> None:
         tick(name, unit)
         return
     while True:
-        execute(unit, "ExecStart")
+        execute(unit, "ExecStart", apart=False)
         if last(unit, "Service.Restart", "no") not in ("always", "on-failure"):
             put_state(name, "inactive")
             return
