@@ -62,6 +62,7 @@ class Limits:
     unit               what one write replaces: one item, one batch of items, or the whole file
     guard              `native` (the vendor's timed undo), `emulated` (ours, on the router) or `none`
     guard_cost         what an undo that fires costs: `none` or `reboot`
+    saves_on_confirm   under guard only the running view is changed and saving is the confirm, so that a power cut reverts too
     makes_keys         the router makes its own private key and never shows it
     stages_keys        a second key can wait on the router beside the one in use
     empty_allowed_ips  a peer may have no allowed IPs (a parked peer); else it is parked on a /32 of 198.18.0.0/15
@@ -80,6 +81,7 @@ class Limits:
     unit: Literal["item", "batch", "file"] = "item"
     guard: Literal["native", "emulated", "none"] = "none"
     guard_cost: Literal["none", "reboot"] = "none"
+    saves_on_confirm: bool = False
     makes_keys: bool = True
     stages_keys: bool = False
     empty_allowed_ips: bool = True
@@ -167,8 +169,9 @@ class Observed:
     Only routes and openings of interfaces of ours, or marked ones, are reported.
     `live` is by interface and public key. `connected` are prefixes directly connected outside WireGuard interfaces.
     `clock` is the router's idea of Unix time, None if unread. `rights` lists what the account lacks, as sentences.
-    `notes` are sentences for the operator (something claimed, something odd). `native` is the driver's own:
-    the core never opens or stores it.
+    `leftovers` are sentences about what a lost cleanup left behind (disabled objects of ours, a key's predecessor): the next
+    sync repeats the cleanup. `notes` are sentences for the operator (something claimed, something odd). `native` is the
+    driver's own: the core never opens or stores it.
     """
 
     stored: Configuration
@@ -182,6 +185,7 @@ class Observed:
     connected: tuple[IPNetwork, ...] = ()
     clock: float | None = None
     rights: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     native: object = None
 
@@ -192,8 +196,11 @@ class RouterPlan:
 
     `batches` are the changes in the order they must land; those of one batch are independent. `desired` is the whole
     wanted state of our interfaces (whole-file vendors write it), every preshared key a Secret. `private_keys` holds, by
-    interface name, keys that the router does not make itself. `snapshot` is what the guard restores. `confirm_within` is
-    the guard's window in seconds, 0: no guard; `arm` is True only for the first pass of a run.
+    interface name, keys that the router does not make itself.
+
+    `confirm_within` is the guard's window in seconds, 0: no guard. With a guard, `arm` is True for the first pass of a run
+    and for no other: the first batch of `Script.guarded` is then one step that covers nothing and arms the undo, which
+    restores `snapshot` (our interfaces as they were). A plan without changes still gives `confirm`, `cleanup` and `trip`.
     """
 
     target: Target
@@ -233,10 +240,11 @@ class Script:
     """Native requests for one pass over one router, as plain data.
 
     prepare   creates only what nothing refers to yet; unguarded
-    guarded   arming (a step that covers nothing) and the changes
+    guarded   arming (a step that covers nothing) and the changes; what the undo could not restore without keeping a secret
+              (a peer that goes) is disabled here and deleted in cleanup
     confirm   requests after verify, on a fresh connection: disarm, or save
-    cleanup   after confirm: deletes, save; repeated by the next sync if lost
-    trip      runs the armed undo now
+    cleanup   after confirm: deletes, save; repeated by the next sync if lost (`Observed.leftovers`)
+    trip      runs the armed undo now; it is also what runs by itself at the deadline and after a power cut
     """
 
     guarded: tuple[Batch, ...]
