@@ -11,7 +11,7 @@ from .tables import Row
 from .values import Refused
 
 if TYPE_CHECKING:
-    from .simulator import RouterosSimulator
+    from .router import Router
 
 
 class Hardware(Behaviour):
@@ -49,7 +49,7 @@ class ListMembers(Behaviour):
 class Addresses(Behaviour):
     """`/ip/address` and `/ipv6/address`."""
 
-    def __init__(self, router: RouterosSimulator, path: str) -> None:
+    def __init__(self, router: Router, path: str) -> None:
         self._router, self._path = router, path
 
     def adding(self, device: Device, fields: dict[str, str]) -> None:

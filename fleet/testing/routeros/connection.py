@@ -8,7 +8,8 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .commands import Account, Answer, Command, execute
+from .commands import Account, Answer, Command
+from .execute import execute
 from .faults import Fault
 from .values import Refused
 from .words import Decoder, WireError, sentence

@@ -11,7 +11,7 @@ from .tables import Row
 from .values import Refused, within
 
 if TYPE_CHECKING:
-    from .simulator import RouterosSimulator
+    from .router import Router
 
 Preset = Literal["defconf", "hardened", "empty"]
 
@@ -23,7 +23,7 @@ _WITH_PORTS: Final = ("tcp", "udp", "udp-lite", "dccp", "sctp")
 class Rules(Behaviour):
     """One of filter, nat, mangle of one family."""
 
-    def __init__(self, router: RouterosSimulator, kind: str) -> None:
+    def __init__(self, router: Router, kind: str) -> None:
         self._router, self._kind = router, kind
 
     def adding(self, device: Device, fields: dict[str, str]) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .device import Behaviour, Device
+from .durations import letters, seconds
 from .tables import Row
 from .users import POLICIES, granted
-from .values import Refused, letters, no_match, seconds
+from .values import Refused, no_match
 
 if TYPE_CHECKING:
-    from .simulator import RouterosSimulator
+    from .router import Router
 
 HISTORY: Final = 100
 """Actions that safe mode can undo; beyond them it ends and nothing is undone (sheet 5.1)."""
@@ -25,7 +26,7 @@ SILENT_LOSS: Final = 540.0
 class Clocked(Behaviour):
     """`/system/clock`: wall time, moved by the virtual clock."""
 
-    def __init__(self, router: RouterosSimulator) -> None:
+    def __init__(self, router: Router) -> None:
         self._router = router
 
     def live(self, device: Device, row: Row) -> Mapping[str, str | None]:
@@ -38,7 +39,7 @@ class Clocked(Behaviour):
 class Resource(Behaviour):
     """`/system/resource`."""
 
-    def __init__(self, router: RouterosSimulator) -> None:
+    def __init__(self, router: Router) -> None:
         self._router = router
 
     def live(self, device: Device, row: Row) -> Mapping[str, str | None]:
@@ -59,7 +60,7 @@ class Firing:
 class Scheduler(Behaviour):
     """`/system/scheduler`: the first run is one interval after adding (sheet 5.3)."""
 
-    def __init__(self, router: RouterosSimulator) -> None:
+    def __init__(self, router: Router) -> None:
         self._router = router
         self._next: dict[int, float] = {}
 

@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ..ether import SimInterface, SimPeer
 from .device import Behaviour, Device
+from .durations import letters, seconds
 from .tables import Row
-from .values import Refused, invalid, letters, overlaps, seconds
+from .values import Refused, invalid, overlaps
 
 if TYPE_CHECKING:
-    from .simulator import RouterosSimulator
+    from .router import Router
 
 
 def new_key() -> str:
@@ -33,7 +34,7 @@ def public_key(private: str) -> str:
 class WireguardInterfaces(Behaviour):
     """`/interface/wireguard`."""
 
-    def __init__(self, router: RouterosSimulator) -> None:
+    def __init__(self, router: Router) -> None:
         self._router = router
 
     def adding(self, device: Device, fields: dict[str, str]) -> None:
@@ -85,7 +86,7 @@ class WireguardInterfaces(Behaviour):
 class Peers(Behaviour):
     """`/interface/wireguard/peers`."""
 
-    def __init__(self, router: RouterosSimulator) -> None:
+    def __init__(self, router: Router) -> None:
         self._router = router
 
     def adding(self, device: Device, fields: dict[str, str]) -> None:
