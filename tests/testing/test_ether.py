@@ -254,3 +254,20 @@ def test_a_touched_node_is_read_when_somebody_asks() -> None:
 def test_a_clock_does_not_go_back() -> None:
     with pytest.raises(ValueError, match="does not go back"):
         Clock(frozen=True).advance(-1)
+
+
+def test_ipv6_inside_the_tunnel_goes_by_its_own_allowed_ips() -> None:
+    centre, branch = hub(SimPeer("a", allowed_ips=("10.0.0.2/32", "fd00::2/128"))), spoke("a", 2)
+    centre.interface.addresses = ("10.0.0.1/24", "fd00::1/64")
+    branch.interface.addresses = ("10.0.0.2/24", "fd00::2/64")
+    branch.interface.peers[0].allowed_ips = ("fd00::/64",)
+    ether = joined(centre, branch)
+    assert ether.ping(branch, None, "fd00::1")
+    assert not ether.ping(branch, "10.0.0.2", "192.168.1.9")
+
+
+def test_a_responder_never_dials() -> None:
+    centre, branch = hub(known("a", 2)), spoke("a", 2)
+    branch.interface.peers[0].dials = False
+    ether = joined(centre, branch)
+    assert ether.handshake(centre, "wg0", "a") is None

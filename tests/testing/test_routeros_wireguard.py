@@ -419,3 +419,13 @@ def test_a_disabled_and_enabled_peer_shakes_hands_anew() -> None:
         assert "last-handshake" not in client.rows(f"{PEERS}/print")[0]
         client.talk(f"{PEERS}/enable", "=numbers=*1")
         assert client.rows(f"{PEERS}/print")[0]["last-handshake"] == "0s"
+
+
+def test_a_disabled_and_enabled_interface_starts_all_its_sessions_anew() -> None:
+    """2."""
+    ether, hub, branch = mesh()
+    with hub, branch, Client(branch) as client:
+        ether.clock.advance(30)
+        client.talk(f"{WG}/disable", "=numbers=wg0")
+        client.talk(f"{WG}/enable", "=numbers=wg0")
+        assert client.rows(f"{PEERS}/print")[0]["last-handshake"] == "0s"

@@ -173,10 +173,9 @@ class Device:
             raise no_match("value-name")
         for row in rows:
             refuse_dynamic(row)
-            old = dict(row.fields)
-            row.fields.pop(name, None)
-            if field.default is not None:
-                row.fields[name] = field.default
+            old = row.fields
+            kept = {**old, name: field.default} if field.default is not None else {one: old[one] for one in old if one != name}
+            row.fields = kept  # a new dictionary: the ether may be reading the old one
             self.behaviour(path).was_set(self, row, old)
             table.tell(row)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -26,7 +26,7 @@ ALL_RIGHTS: Final = frozenset(POLICIES)
 FAMILIES: Final = ("ip", "ipv6")
 
 
-class Router(OnEther):
+class Router(OnEther, ABC):
     """State and menus of one router. Direct access works from any thread and needs no `start`."""
 
     def __init__(

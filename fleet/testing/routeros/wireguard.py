@@ -68,7 +68,11 @@ class WireguardInterfaces(Behaviour):
             fields["public-key"] = public_key(fields["private-key"])
 
     def was_set(self, device: Device, row: Row, old: Mapping[str, str]) -> None:
-        """References follow a new name."""
+        """References follow a new name; sessions end with a new key or when it goes down."""
+        if row.disabled or old["public-key"] != row.fields["public-key"]:
+            for peer in device.table("/interface/wireguard/peers").rows:
+                if peer.get("interface") == old["name"]:
+                    self._router.forget(old["name"], peer.get("public-key"))
         if old["name"] != row.fields["name"]:
             device.rename_references(old["name"], row.fields["name"])
         self._router.changed()
