@@ -24,7 +24,7 @@ from .fingerprint import fingerprint, objects
 from .model import Configuration, Fact, Facts, Fleet, IPAddress, KeyOf, PublicKey, Secret
 from .plan import labelled
 from .rebuild import own_interface, recover
-from .report import ChangeLine, FleetReport, RouterReport
+from .report import ChangeLine, FleetReport, Outcome, RouterReport
 from .runner import Runner
 from .selection import Selection
 from .state import State
@@ -347,8 +347,9 @@ def line(change: Change) -> ChangeLine:
 
 def failed(report: RouterReport, error: FleetError) -> RouterReport:
     """The report of a router whose work ended with this error."""
-    pending = isinstance(error, RouterError) and error.outcome == "pending"
-    report.outcome = "refused" if isinstance(error, PlanRefused) else "pending" if pending else "failed"
+    outcomes: dict[str, Outcome] = {"pending": "pending", "rolled back": "rolled back"}
+    own = error.outcome if isinstance(error, RouterError) else ""
+    report.outcome = "refused" if isinstance(error, PlanRefused) else outcomes.get(own, "failed")
     report.summary = error.summary.removeprefix(f"{report.router}: ")
     report.hint = error.hint
     return report

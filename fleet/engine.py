@@ -154,7 +154,7 @@ def converge(router: Router, intent: Intent, *, plan_id: str, journal: Journal) 
     made: list[Change] = []
     left: tuple[Change, ...] | None = None
     while changes := chosen(compare(router, intent).changes, intent):
-        if left is not None and len(changes) >= len(left):
+        if left is not None and len(changes) >= len(left) and set(map(str, changes)) & set(map(str, left)):
             raise NotConverged(
                 f"{router.name}: accepted every request and still differs: {changes[0]}"
                 + (f" (and {len(changes) - 1} more)" if len(changes) > 1 else ""),
@@ -190,7 +190,7 @@ def render(router: Router, intent: Intent, changes: Sequence[Change], plan_id: s
         target=router.link.target,
         plan_id=plan_id,
         batches=batches(changes, limits),
-        desired=fitted(_partial(intent, changes, router.observed), limits),
+        desired=fitted(partial(intent, changes, router.observed), limits),
         private_keys=intent.private_keys,
         snapshot=router.observed.stored,
     )
@@ -201,7 +201,7 @@ def render(router: Router, intent: Intent, changes: Sequence[Change], plan_id: s
     return script
 
 
-def _partial(intent: Intent, changes: Sequence[Change], observed: Observed) -> Configuration:
+def partial(intent: Intent, changes: Sequence[Change], observed: Observed) -> Configuration:
     """The state to write when only some changes are wanted now: whole-file vendors must not do the rest as well."""
     if intent.wanted is None:
         return intent.configuration
@@ -220,16 +220,17 @@ def apply(router: Router, script: Script, journal: Journal) -> None:
     """
     for phase in (script.prepare, script.guarded):
         for batch in phase:
-            _send(router, batch, journal)
+            send(router, batch, journal)
     if script.confirm:
         router.fresh()
         router.say("confirm")
-        _send(router, (Step("confirm", script.confirm),), journal)
+        send(router, (Step("confirm", script.confirm),), journal)
     for batch in script.cleanup:
-        _send(router, batch, journal)
+        send(router, batch, journal)
 
 
-def _send(router: Router, batch: Batch, journal: Journal) -> None:
+def send(router: Router, batch: Batch, journal: Journal) -> None:
+    """Send the steps of one batch together, journalled before and after. Raises the first error when all replies are in."""
     for step in batch:
         router.say("apply", step.summary)
         journal.record(router.name, "apply", step.summary, {"interrupts": step.interrupts})
@@ -287,5 +288,7 @@ __all__ = [
     "compare",
     "converge",
     "observe",
+    "partial",
     "render",
+    "send",
 ]

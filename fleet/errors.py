@@ -15,7 +15,8 @@ FleetError(summary, hint)             two lines for a person: what was seen, the
    ├─ ConnectionLost(sent)            the link broke; `sent` says whether the request may have arrived
    ├─ Rejected(request, reply)        the router said no
    ├─ Unparseable(excerpt)            the router said something the driver does not know
-   └─ NotConverged(left)              everything accepted, the router still differs
+   ├─ NotConverged(left)              everything accepted, the router still differs
+   └─ RolledBack                      exit 5: the change did not prove itself and was undone
 ```
 """
 
@@ -145,3 +146,9 @@ class Unparseable(RouterError):
 
 class NotConverged(RouterError):
     """Every request was accepted and the router still differs from the intent."""
+
+
+class RolledBack(RouterError):
+    """The change did not prove itself within its window, and the router is, or will be by itself, as it was."""
+
+    outcome = "rolled back"
