@@ -62,6 +62,15 @@ class Call:
                 except OSError:  # the reader left, as in `nft list ruleset | head -1`
                     break
 
+    def said(self) -> str:
+        """What was said on standard output and not yet flushed."""
+        return "".join(self._out)
+
+    def adopt(self, inner: Call) -> None:
+        """Say what a stand-in run inside this one said."""
+        self._out += inner._out
+        self._err += inner._err
+
     def stdin(self) -> bytes:
         """All of standard input. Read only by tools that read it: a script may stand in the same pipe."""
         parts = []

@@ -171,8 +171,8 @@ class Kernel:
             device.wg, device.mtu = WgDevice(), 1420
         self.devices = {**self.devices, name: device}
         for version, key in ((4, "rp_filter"), (4, "forwarding"), (6, "forwarding")):
-            self.sysctls[f"net.ipv{version}.conf.{name}.{key}"] = self.sysctls[f"net.ipv{version}.conf.default.{key}"] \
-                if f"net.ipv{version}.conf.default.{key}" in self.sysctls else "0"  # fmt: skip
+            value = self.sysctls.get(f"net.ipv{version}.conf.default.{key}", "0")
+            self.sysctls[f"net.ipv{version}.conf.{name}.{key}"] = value
         return device
 
     def delete_device(self, name: str) -> None:
@@ -245,8 +245,8 @@ class Kernel:
 
     def _connect(self, device: Device, address: IPInterface) -> None:
         network = address.network
-        if network.prefixlen == network.max_prefixlen and address.version == 4:
-            return
+        if device.kind == "loopback" or (network.prefixlen == network.max_prefixlen and address.version == 4):
+            return  # reached by the local table alone, which is not shown
         if any(route.prefix == network and route.device == device.name and route.protocol == "kernel" for route in self.routes):
             return
         if address.version == 4:
@@ -287,9 +287,9 @@ class Kernel:
     def reaches(self, gateway: IPAddress, device: str | None) -> str | None:
         """The device a gateway is directly connected to, None if there is none."""
         for route in self.routes:
-            if route.via is None and gateway.version == route.prefix.version and gateway in route.prefix:
-                if route.kind == "unicast" and route.device is not None and device in {None, route.device}:
-                    return route.device
+            connected = route.via is None and gateway.version == route.prefix.version and gateway in route.prefix
+            if connected and route.kind == "unicast" and route.device is not None and device in {None, route.device}:
+                return route.device
         return None
 
     def source_for(self, route: RouteEntry, target: IPAddress) -> IPAddress | None:
