@@ -204,7 +204,7 @@ def _nested(claims: Sequence[Claim]) -> Iterator[tuple[Claim, Claim]]:
 
 
 def _refuse_overlap(one: Claim, other: Claim, problems: Problems) -> None:
-    first, second = sorted((one, other), key=lambda claim: (claim.where.file, claim.where.line))
+    first, second = sorted((one, other), key=lambda claim: (claim.where.file, claim.where.line, claim.prefix.prefixlen))
     place = seen_from(second.where, first.where)
     if one.site is other.site:
         summary = f"router {one.site.name} claims {second.prefix}, which overlaps its own {first.prefix} ({place})"

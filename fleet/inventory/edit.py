@@ -13,11 +13,14 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from ..errors import InventoryError
 from .files import inventory_files, read, shown_path
 from .problems import Problems, shown
 from .tree import Node, Plain, parse, resolved
+
+_WORDS_OF_OLD: Final = ("yes", "no", "on", "off", "y", "n")
 
 
 def set_enabled(path: Path, name: str, enabled: bool) -> None:
@@ -66,8 +69,8 @@ def flow(value: object) -> str:
         return json.dumps(value)
     text = str(value)
     plain = re.fullmatch(r"[A-Za-z0-9_./~]([A-Za-z0-9_./~@+ -]*[A-Za-z0-9_./~@+-])?", text) is not None
-    # Words that YAML 1.1 readers take for switches are quoted too: other tools read these files.
-    ambiguous = not isinstance(resolved(text), str) or text.lower() in ("yes", "no", "on", "off", "y", "n")
+    # What YAML 1.1 readers take for switches and octal numbers is quoted too: other tools read these files.
+    ambiguous = not isinstance(resolved(text), str) or text.isdigit() or text.lower() in _WORDS_OF_OLD
     return text if plain and not ambiguous else json.dumps(text, ensure_ascii=False)
 
 

@@ -175,7 +175,7 @@ def prefix(value: object) -> IPNetwork:
         raise Refused(f"{shown(text)} is not a prefix", "write address/length, for example 192.168.20.0/24") from None
     if network.network_address != ipaddress.ip_address(text.split("/")[0]):
         raise Refused(f"{shown(text)} has host bits set", f"write {network}")
-    if isinstance(network, ipaddress.IPv4Network) and network.overlaps(PARKING):
+    if isinstance(network, ipaddress.IPv4Network) and network.prefixlen and network.overlaps(PARKING):
         raise Refused(
             f"{network} lies in {PARKING}, where fleet parks peers", "use a private range: 10/8, 172.16/12, 192.168/16"
         )
