@@ -14,20 +14,20 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from . import engine, overlay
+from . import engine, keys, overlay
 from .changes import Change
 from .driver import Driver, Observed
 from .engine import Intent
 from .errors import FleetError, IdentityChanged, PlanRefused, RouterError
 from .events import Emit, silent
 from .fingerprint import fingerprint, objects
-from .model import Configuration, Fact, Facts, Fleet, IPAddress, KeyOf, PublicKey, Secret
+from .model import Configuration, Custody, Fact, Facts, Fleet, IPAddress, KeyOf, PublicKey, Secret
 from .plan import labelled
 from .rebuild import own_interface, recover
 from .report import ChangeLine, FleetReport, Outcome, RouterReport
 from .runner import Runner
 from .selection import Selection
-from .state import State
+from .state import Escrow, State
 
 
 class Reach(Protocol):
@@ -41,6 +41,9 @@ class Reach(Protocol):
 
     def unpinned(self, name: str) -> engine.Router:
         """The same without regard to pins and without pinning."""
+
+    def shown(self, name: str) -> Mapping[str, str]:
+        """What a router or jump identifies itself with now, without regard to pins: `ssh` or `tls` to its value."""
 
 
 @dataclass(slots=True)
@@ -88,6 +91,8 @@ class Controller:
         self.secret = secret
         self.make_secret = make_secret
         self.emit = emit
+        self.bugs: list[Exception] = []
+        """Errors that no driver may raise, each reported as the failure of its router; for -vv."""
         self._overlay = fleet.overlay.name
 
     # ------------------------------------------------------------------------------------------------ survey
@@ -107,11 +112,21 @@ class Controller:
         for name, outcome in self.runner.run(read, [name for name in names if self.contactable(name)]).items():
             if outcome.value is not None:
                 found.routers[name] = outcome.value
-            elif isinstance(outcome.error, FleetError):
-                found.errors[name] = outcome.error
             elif outcome.error is not None:
-                raise outcome.error
+                found.errors[name] = self.excused(name, outcome.error)
         return found
+
+    def excused(self, name: str, error: Exception) -> FleetError:
+        """The error of one router. What is no fleet error is a bug, of its driver most likely: it must not stop the others."""
+        if isinstance(error, FleetError):
+            return error
+        self.bugs.append(error)
+        driver = self.fleet.routers[name].driver
+        return RouterError(
+            f"{name}: internal error with driver {driver}: {type(error).__name__}: {error}",
+            "run the same command with -vv and report what it prints; other routers are not affected",
+            router=name,
+        )
 
     def prepare(self, selection: Selection) -> Prepared:
         """Read what the selection needs and learn facts; nothing is written, neither on routers nor in the state.
@@ -149,7 +164,7 @@ class Controller:
         for name in {**self.fleet.routers, **found}:
             router = self.fleet.routers.get(name)
             fact = pinned.get(name) or (pinned.get(router.formerly) if router and router.formerly else None) or Fact()
-            seen = found.get(name, Fact())
+            seen = found.get(name) or (found.get(router.formerly) if router and router.formerly else None) or Fact()
             given = router.public_key if router else None
             key = given or fact.public_key or seen.public_key or self._unmarked_key(name, observed)
             facts[name] = replace(
@@ -233,16 +248,22 @@ class Controller:
             intent = self.intent(name, desired, prepared)
             self.refuse_lost_key(router, prepared.facts[name], intent)
             found = engine.compare(router, intent)
-            changes = self.label(name, engine.chosen(found.changes, intent))
+            changes = engine.chosen(found.changes, intent)
             if native and changes:
-                script = engine.render(router, intent, changes, "preview")
+                script = engine.render(router, self._previewed(router, intent), changes, "preview")
                 report.native = tuple(request.native() for step in script.steps for request in step.requests)
-        except FleetError as error:
-            return failed(report, error)
+        except Exception as error:  # noqa: BLE001 - a driver may raise anything; `excused` keeps it for -vv
+            return failed(report, self.excused(name, error))
         report.notes = (*found.claims, *found.foreign)
-        report.changes = tuple(map(line, changes))
+        self.describe(report, changes)
         report.outcome = "changes" if changes else "in sync"
         return report
+
+    def _previewed(self, router: engine.Router, intent: Intent) -> Intent:
+        """With a key where a sync would send one, so that the vendor's commands are those of the sync. It is shown as ***."""
+        if self.custody(router.name) != "escrow" and router.limits.makes_keys:
+            return intent
+        return replace(intent, private_keys={name: keys.new_private_key() for name in intent.configuration})
 
     def blank(self, name: str, prepared: Prepared) -> RouterReport:
         router = self.fleet.routers[name]
@@ -286,9 +307,17 @@ class Controller:
         chosen = prepared.selection.filter(name)
         return Intent(configuration, wanted=chosen, pinned_endpoints=desired.pinned_endpoints)
 
-    def label(self, name: str, changes: Iterable[Change]) -> tuple[Change, ...]:
-        confirmed = self.state.confirmed(self._overlay, name)
-        return labelled(changes, confirmed.objects if confirmed else None)
+    def describe(self, report: RouterReport, changes: Iterable[Change]) -> None:
+        """Put changes into a report, each labelled against the last confirmed sync of that router."""
+        changes = tuple(changes)
+        if not changes:
+            return
+        router = self.fleet.routers[report.router]
+        confirmed = self.state.confirmed(self._overlay, router.name)
+        if confirmed is None and router.formerly:
+            confirmed = self.state.confirmed(self._overlay, router.formerly)
+        report.changes = tuple(map(line, labelled(changes, confirmed.objects if confirmed else None)))
+        report.confirmed = f"{confirmed.at:%Y-%m-%d %H:%M} UTC" if confirmed else ""
 
     def refuse_lost_key(self, router: engine.Router, fact: Fact, intent: Intent) -> None:
         """A router whose key is pinned and whose interface is gone needs that very key: from escrow, or a person decides.
@@ -299,7 +328,7 @@ class Controller:
         for interface in intent.configuration.values():
             if fact.public_key is None or interface.name in router.observed.stored or interface.name in intent.private_keys:
                 continue
-            if self.state.get_escrow(self._overlay, router.name, fact.public_key) is not None:
+            if self.escrow(router.name, fact.public_key) is not None:
                 continue
             raise IdentityChanged(
                 f"{router.name}: interface {interface.name} is gone, and with it its key (pinned: {fact.public_key[:8]}...)",
@@ -307,16 +336,28 @@ class Controller:
                 router=router.name,
             )
 
-    def escrow_note(self, name: str, observed: Observed) -> str:
-        """A sentence about the only hub when its key exists and is not in escrow; empty otherwise."""
+    def custody(self, name: str) -> Custody:
+        """Where a router's private key lives: as the inventory says, else in escrow for the only hub."""
         router = self.fleet.routers[name]
         only_hub = router.role == "hub" and len(self.fleet.hubs) == 1
-        if (router.keys.custody or ("escrow" if only_hub else "device")) != "escrow":
+        return router.keys.custody or ("escrow" if only_hub else "device")
+
+    def escrow(self, name: str, public_key: PublicKey | None = None) -> Escrow | None:
+        """What the state holds sealed for a router, under the name it had before if it was renamed just now."""
+        found = self.state.get_escrow(self._overlay, name, public_key)
+        router = self.fleet.routers.get(name)
+        if found is None and router is not None and router.formerly:
+            found = self.state.get_escrow(self._overlay, router.formerly, public_key)
+        return found
+
+    def escrow_note(self, name: str, observed: Observed) -> str:
+        """A sentence about the only hub when its key exists and is not in escrow; empty otherwise."""
+        if self.custody(name) != "escrow":
             return ""
         interface = own_interface(observed, self.fleet, name)
         if interface is None or not isinstance(interface.public_key, PublicKey):
             return ""
-        held = self.state.get_escrow(self._overlay, name)
+        held = self.escrow(name)
         if held is not None and held.public_key == interface.public_key:
             return ""
         return "its key was made before fleet came and is not in escrow: if this router dies, every branch must be visited"

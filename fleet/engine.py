@@ -165,12 +165,15 @@ def converge(router: Router, intent: Intent, *, plan_id: str, journal: Journal) 
         try:
             apply(router, script, journal)
         except RouterError as error:
-            raise _told(router, error, changes, intent, journal) from error
+            told = _told(router, error, changes, intent, journal)
+            if told is not None:
+                raise told from error
+        else:
+            router.fresh()
+            observe(router)
         if left is None:
             made.extend(changes)
         left = changes
-        router.fresh()
-        observe(router)
     router.say("verify", "reads as intended" if made else "in sync")
     if made:
         journal.record(router.name, "verify", "a fresh read equals the intent")
@@ -251,8 +254,13 @@ def send(router: Router, batch: Batch, journal: Journal) -> None:
         raise error
 
 
-def _told(router: Router, error: RouterError, changes: Sequence[Change], intent: Intent, journal: Journal) -> RouterError:
-    """The error with what landed, from a fresh read: after a refusal or a loss nobody guesses."""
+def _told(
+    router: Router, error: RouterError, changes: Sequence[Change], intent: Intent, journal: Journal
+) -> RouterError | None:
+    """The error with what landed, from a fresh read: after a refusal or a loss nobody guesses.
+
+    None if only the answer was lost: the router reads as intended.
+    """
     router.fresh()
     try:
         observe(router)
@@ -264,6 +272,8 @@ def _told(router: Router, error: RouterError, changes: Sequence[Change], intent:
     wanted = {str(change) for change in changes}
     landed = len(wanted) - len(wanted & {str(change) for change in left})
     journal.record(router.name, "observe", f"{landed} changes landed, {len(left)} did not")
+    if isinstance(error, ConnectionLost) and not left:
+        return None
     if isinstance(error, ConnectionLost):
         error.summary = f"{router.name}: {error.summary}"
     error.hint = "\n  ".join(

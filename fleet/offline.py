@@ -24,6 +24,7 @@ class OfflinePlan:
     def to_dict(self) -> dict[str, object]:
         """JSON-ready; keys not made yet are the text `key of NAME`."""
         return {
+            "command": "plan",
             "overlay": self.overlay,
             "routers": {
                 name: {interface.name: self._interface(interface) for interface in interfaces}
@@ -71,12 +72,17 @@ def ports(fleet: Fleet, registry: Registry) -> dict[str, int]:
 
 
 def offline_addresses(fleet: Fleet, facts: Facts) -> tuple[dict[str, Fact], dict[str, tuple[IPAddress, ...]]]:
-    """Facts of the inventory's routers (an inventory's own `public_key` included) and every router's address."""
-    known = {name: facts.get(name, Fact()) for name in fleet.routers}
+    """Facts of the inventory's routers (an inventory's own `public_key` included) and every router's address.
+
+    Addresses of routers that left are held here too, so that what is shown is what a sync would allocate.
+    """
+    known = {}
     for name, router in fleet.routers.items():
-        if router.public_key is not None:
-            known[name] = replace(known[name], public_key=router.public_key)
-    return known, overlay.allocate(fleet, known)
+        fact = facts.get(name) or facts.get(router.formerly or "") or Fact()
+        known[name] = replace(fact, public_key=router.public_key or fact.public_key)
+    names = {*fleet.routers, *(router.formerly for router in fleet.routers.values())}
+    held = frozenset(address for name, fact in facts.items() if name not in names for address in fact.addresses)
+    return known, overlay.allocate(fleet, known, held)
 
 
 def offline_plan(fleet: Fleet, registry: Registry, facts: Facts, selection: Selection) -> OfflinePlan:

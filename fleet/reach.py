@@ -24,6 +24,7 @@ from .plugins import Registry
 from .secrets import Resolver
 from .state import State
 from .transports.hostkeys import KNOWN_HOSTS, fingerprint
+from .transports.ssh import CONNECT_TIMEOUT, connect_ssh
 
 
 class Reach:
@@ -47,6 +48,7 @@ class Reach:
         self._at = at or {}
         self._emit = emit
         self._overlay = fleet.overlay.name
+        self._known_hosts = known_hosts
         self._pool = JumpPool(self._hop, seen=self._seen_ssh, known_hosts=known_hosts)
         # Read once: a thousand routers would read a thousand pins each. What a run pins it uses from its own memory.
         self._facts = state.facts(self._overlay)
@@ -80,14 +82,27 @@ class Reach:
             access = self.access(name)
             session = transport.connect(access if pinned else _without_pins(access, router), dialer)
             if session.identity and pinned:
-                kind = "ssh" if driver.transport in ("ssh", "cli", "netconf") else "tls"
-                self._pin(name, kind, session.identity, str(session.address))
+                self._pin(name, _kind(driver), session.identity, str(session.address))
             return session
 
         link = RouterLink(target, connect, check=driver.check)
         with self._lock:
             self._links.append(link)
         return engine.Router(name, self._overlay, driver, link, emit=self._emit, renew=lambda: self._pool.fresh(name))
+
+    def shown(self, name: str) -> Mapping[str, str]:
+        """What a router or jump identifies itself with now, without regard to pins: `ssh` or `tls` to its value.
+
+        Raises RouterError; IdentityChanged only for what the inventory itself gives, or known_hosts.
+        """
+        if name in self._fleet.routers:
+            identity = self.unpinned(name).link.session.identity
+            return {_kind(self.driver(name)): identity} if identity else {}
+        jump = self._fleet.jumps[name]
+        access = replace(self._jump_access(jump), host_keys=(jump.host_key,) if jump.host_key else ())
+        transport, identity, _ = connect_ssh(access, Dialer(), self._known_hosts, CONNECT_TIMEOUT)
+        transport.close()
+        return {"ssh": identity}
 
     def close(self) -> None:
         """Close every connection of this command."""
@@ -105,7 +120,7 @@ class Reach:
                 f"{name}: nothing says where to reach it: no `host`, and no overlay address known yet",
                 f"give it a `host`, or reach it once with --at {name}=ADDRESS",
             )
-        pins = self._state.identity(self._overlay, name)
+        pins = self._pins(name)
         return Access(
             router=name,
             addresses=addresses,
@@ -125,11 +140,10 @@ class Reach:
         port = router.port or driver.port
         if router.name in self._at:
             return (_address(self._at[router.name], port),)
-        fact = self._facts.get(router.name)
+        fact = self._facts.get(router.name) or self._facts.get(router.formerly or "")
         overlay = tuple(Address(str(address), port) for address in fact.addresses) if fact else ()
         hosts = tuple(_address(host, port) for host in router.hosts)
-        confirmed = self._state.confirmed(self._overlay, router.name) is not None
-        if router.via and confirmed:
+        if router.via and any(self._state.confirmed(self._overlay, known) for known in self._names(router.name)):
             return tuple(dict.fromkeys((*overlay, *hosts)))
         return hosts or overlay
 
@@ -177,6 +191,16 @@ class Reach:
         )
 
     # --------------------------------------------------------------------------------------------------- pins
+    def _names(self, name: str) -> tuple[str, ...]:
+        """A name and the one before it: until a sync has moved the pins, they stand under `formerly`."""
+        router = self._fleet.routers.get(name)
+        return (name, router.formerly) if router is not None and router.formerly else (name,)
+
+    def _pins(self, name: str) -> Mapping[str, tuple[str, ...]]:
+        """Accepted identities by kind. A renamed router is no stranger: what was pinned before still holds."""
+        found = (self._state.identity(self._overlay, known) for known in self._names(name))
+        return next((pins for pins in found if pins), {})
+
     def _seen_ssh(self, name: str, identity: str) -> None:
         self._pin(name, "ssh", identity, name)
 
@@ -184,10 +208,10 @@ class Reach:
         """Pin the identity of a first contact, and say so: the one moment when nobody can verify it for the operator."""
         router = self._fleet.routers.get(name) or self._fleet.jumps.get(name)
         given = router is not None and (router.host_key if kind == "ssh" else getattr(router, "tls", None))
-        if given or identity in self._state.identity(self._overlay, name).get(kind, ()):
+        if given or identity in self._pins(name).get(kind, ()):
             return
         with self._lock:
-            if self._state.identity(self._overlay, name).get(kind):
+            if self._pins(name).get(kind):
                 return
             self._state.pin_identity(self._overlay, name, kind, identity)
         shown = fingerprint(identity) if kind == "ssh" else f"certificate {identity}"
@@ -218,6 +242,11 @@ def _without_pins(access: Access, router: Router) -> Access:
         host_keys=(router.host_key,) if router.host_key else (),
         tls_fingerprint=router.tls.fingerprint if router.tls else None,
     )
+
+
+def _kind(driver: Driver) -> str:
+    """What a driver's transport identifies routers by."""
+    return "ssh" if driver.transport in ("ssh", "cli", "netconf") else "tls"
 
 
 def _last(values: tuple[str, ...] | list[str]) -> str | None:

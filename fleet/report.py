@@ -52,7 +52,11 @@ class ChangeLine:
 
 @dataclass(slots=True)
 class RouterReport:
-    """What became of one router. `summary` and `hint` are the two lines of an error or refusal, empty without one."""
+    """What became of one router. `summary` and `hint` are the two lines of an error or refusal, empty without one.
+
+    `included` names the router for whose sake this one is in the selection; `confirmed` is when (UTC) the last sync before this
+    command was confirmed, which is what `intent` and `drift` compare with.
+    """
 
     router: str
     driver: str
@@ -66,6 +70,7 @@ class RouterReport:
     seconds: float = 0.0
     included: str = ""
     version: str = ""
+    confirmed: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready, secret-free by construction."""
@@ -82,6 +87,7 @@ class RouterReport:
             "hint": self.hint,
             "seconds": round(self.seconds, 3),
             "included_for": self.included,
+            "confirmed": self.confirmed,
         }
 
 
@@ -107,7 +113,7 @@ class FleetReport:
         """How many routers ended so."""
         return sum(router.outcome == outcome for router in self.routers)
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self, *, pending_ok: bool = False) -> dict[str, object]:
         """JSON-ready, secret-free by construction."""
         return {
             "command": self.command,
@@ -115,7 +121,7 @@ class FleetReport:
             "run": self.run,
             "fingerprint": self.fingerprint,
             "seconds": round(self.seconds, 3),
-            "exit_code": self.exit_code(),
+            "exit_code": self.exit_code(pending_ok=pending_ok),
             "routers": [router.to_dict() for router in self.routers],
             "not_enrolled": list(self.not_enrolled),
             "notes": list(self.notes),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .driver import Live, Observed
+from .errors import FleetError
 from .liveness import FRESH_SECONDS
 from .model import Fact, Facts, Fleet, PublicKey
 
@@ -114,6 +115,8 @@ def tunnel_class(age: float | None) -> str:
     return "alive" if age < FRESH_SECONDS else "stale" if age < DOWN_SECONDS else "down"
 
 
-def exit_code(rows: Sequence[RouterStatus]) -> int:
-    """0 when every tunnel lives; 6 when some router waits, sleeps or could not be read; 1 for an unexpected error."""
+def exit_code(rows: Sequence[RouterStatus], errors: Iterable[FleetError] = ()) -> int:
+    """0 when every tunnel lives; 6 when some is not up or some router did not answer; 1 when a router answered and failed."""
+    if any(getattr(error, "outcome", "failed") != "pending" for error in errors):
+        return 1
     return 6 if any(row.tunnel not in ("alive", "suspended") for row in rows) else 0

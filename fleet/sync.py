@@ -15,8 +15,8 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 from . import engine, keys, overlay
 from .changes import AddInterface, Change
-from .control import Controller, Prepared, failed, line
-from .driver import Probe
+from .control import Controller, Prepared, failed
+from .driver import Ask, Probe, ProbeResult
 from .engine import Intent, Journal
 from .errors import FleetError, RouterError, UsageError
 from .events import Event
@@ -47,14 +47,14 @@ class Sync:
         run_id: str,
         *,
         still_ours: Callable[[], None] = lambda: None,
-        alive_within: float = ALIVE_WITHIN,
+        alive_within: float | None = None,
     ) -> None:
         self._control = controller
         self._prepared = prepared
         self._journal = journal
         self._run_id = run_id
         self._still_ours = still_ours
-        self._alive_within = alive_within
+        self._alive_within = ALIVE_WITHIN if alive_within is None else alive_within
         self._fleet = controller.fleet
         self._overlay = controller.fleet.overlay.name
         self._facts = prepared.facts
@@ -102,7 +102,9 @@ class Sync:
         self._prepared.notes.append(f"a fleet secret was made; add to the inventory under overlay:  secret_id: {fingerprint}")
 
     def _new_escrow(self) -> bool:
-        return any(self._custody(name) == "escrow" and self._facts[name].public_key is None for name in self._survey.routers)
+        return any(
+            self._control.custody(name) == "escrow" and self._facts[name].public_key is None for name in self._survey.routers
+        )
 
     def _pin(self) -> None:
         """Addresses once given are kept, keys once seen are known, names follow `formerly`, who left is noted."""
@@ -140,12 +142,12 @@ class Sync:
             return self._read_back(router)
 
         for name, outcome in self._control.runner.run(contact, new).items():
-            if outcome.value is not None:
+            if outcome.error is not None:
+                self._errors[name] = self._control.excused(name, outcome.error)
+            elif outcome.value is not None:
                 self._facts[name] = replace(self._facts[name], public_key=outcome.value)
                 self._control.state.pin(self._overlay, name, public_key=outcome.value)
                 self._journal.record(name, "pin", f"public key {outcome.value}")
-            else:
-                self._errors[name] = _expected(outcome.error)
 
     def _read_back(self, router: engine.Router) -> PublicKey:
         assert router.observed is not None
@@ -158,15 +160,10 @@ class Sync:
             )
         return interface.public_key
 
-    def _custody(self, name: str) -> str:
-        router = self._fleet.routers[name]
-        only_hub = router.role == "hub" and len(self._fleet.hubs) == 1
-        return router.keys.custody or ("escrow" if only_hub else "device")
-
     def _private_keys(self, name: str) -> dict[str, Secret]:
         """Keys that must be sent: escrowed ones, and those of routers that cannot make their own; by interface name."""
         interface = self._fleet.routers[name].interface
-        escrow = self._custody(name) == "escrow"
+        escrow = self._control.custody(name) == "escrow"
         if not escrow and self._survey.routers[name].limits.makes_keys:
             return {}
         private_key = keys.new_private_key()
@@ -180,7 +177,7 @@ class Sync:
 
     def _escrowed(self, name: str) -> dict[str, Secret]:
         """The pinned key out of escrow, for a router that lost it."""
-        held = self._control.state.get_escrow(self._overlay, name, self._facts[name].public_key)
+        held = self._control.escrow(name, self._facts[name].public_key)
         if held is None or self._control.secret is None:
             return {}
         return {self._fleet.routers[name].interface: keys.unseal(self._control.secret, held.sealed_as, held.sealed)}
@@ -214,10 +211,10 @@ class Sync:
             return engine.converge(router, intent, plan_id=self._run_id, journal=self._journal)
 
         for name, outcome in self._control.runner.run(work, [name for name in names if name not in self._errors]).items():
-            if outcome.value is not None:
+            if outcome.error is not None:
+                self._errors[name] = self._control.excused(name, outcome.error)
+            elif outcome.value is not None:
                 self._made.setdefault(name, []).extend(outcome.value)
-            else:
-                self._errors[name] = _expected(outcome.error)
 
     def _intent(self, name: str) -> Intent:
         assert self._desired is not None
@@ -231,9 +228,7 @@ class Sync:
         touched = {name for name, made in self._made.items() if made}
         sessions = self._sessions()
         due = [session for session in sessions if touched & {session.one, session.other}]
-        for session in due:
-            if session.verdict == "idle" and session.age is None:
-                self._knock(session)
+        self._knock(session for session in due if session.verdict == "idle" and session.age is None)
         if any(session.verdict != "alive" for session in due):
             sessions = self._awaited(touched)
         for session in sessions:
@@ -268,24 +263,37 @@ class Sync:
         except RetryError as error:
             return list(error.last_attempt.result())
 
-    def _knock(self, session: Session) -> None:
-        """Send one packet where nobody keeps a tunnel alive, so that it shows whether it can live."""
-        for near, far in ((session.one, session.other), (session.other, session.one)):
-            router = self._survey.routers.get(near)
-            if router is None or router.observed is None or near in self._errors:
-                continue
-            sources = {address.version: address for address in self._facts[near].addresses}
-            target = next((address for address in self._facts[far].addresses if address.version in sources), None)
-            if target is None:
-                continue
-            ask = router.driver.probe(Probe(target, sources[target.version], count=1), router.observed)
-            if ask is not None:
+    def _knock(self, sessions: Iterable[Session]) -> None:
+        """Send one packet through each tunnel that nobody keeps alive, so that it shows whether it can live."""
+        asks: dict[str, list[Ask[ProbeResult]]] = {}
+        for session in sessions:
+            for near, far in ((session.one, session.other), (session.other, session.one)):
+                ask = self._probe(near, far)
+                if ask is not None:
+                    asks.setdefault(near, []).append(ask)
+                    break
+
+        def knock(name: str) -> None:
+            router = self._survey.routers[name]
+            for ask in asks[name]:
                 try:
                     router.link.send_all(ask.requests)
-                    engine.observe(router)
                 except RouterError as error:
-                    router.say("verify", f"probe of {far}: {error.summary}")
-                return
+                    router.say("verify", f"probe: {error.summary}")
+            engine.observe(router)
+
+        self._control.runner.run(knock, asks)
+
+    def _probe(self, near: str, far: str) -> Ask[ProbeResult] | None:
+        """A ping from `near` to the overlay address of `far`; None where it cannot be sent, or `far` is known not to answer."""
+        router = self._survey.routers.get(near)
+        if router is None or router.observed is None or {near, far} & {*self._errors, *self._survey.errors}:
+            return None
+        sources = {address.version: address for address in self._facts[near].addresses}
+        target = next((address for address in self._facts[far].addresses if address.version in sources), None)
+        if target is None:
+            return None
+        return router.driver.probe(Probe(target, sources[target.version], count=1), router.observed)
 
     # ------------------------------------------------------------------------------------------------- results
     def _remember(self) -> None:
@@ -310,12 +318,14 @@ class Sync:
 
     def _one(self, name: str) -> RouterReport:
         report = self._control.blank(name, self._prepared)
-        made = self._control.label(name, self._made.get(name, ()))
-        report.changes = tuple(map(line, made))
+        made = self._made.get(name, ())
+        self._control.describe(report, made)
         if name in self._errors:
             return failed(report, self._errors[name])
         if name not in self._survey.routers:
             return self._control.absent(report, self._prepared)
+        observed = self._survey.routers[name].observed
+        report.version = observed.version if observed else ""
         report.outcome = "changed" if made else "in sync"
         if name in self._waiting:
             report.outcome = "waiting"
@@ -335,11 +345,3 @@ def _bare(interface: Interface, key: PublicKey | KeyOf) -> Interface:
         mark=interface.mark,
         unmanaged=interface.unmanaged,
     )
-
-
-def _expected(error: Exception | None) -> FleetError:
-    """A fleet error as it is; anything else is a bug and must not look like a router's fault."""
-    if isinstance(error, FleetError):
-        return error
-    assert error is not None
-    raise error

@@ -8,6 +8,7 @@ from typing import Literal
 from . import engine
 from .control import Controller
 from .engine import Journal
+from .errors import IdentityChanged, UsageError
 from .model import PublicKey
 from .rebuild import own_interface
 from .transports.hostkeys import fingerprint
@@ -33,31 +34,48 @@ class Difference:
 
 
 def differences(controller: Controller, name: str) -> list[Difference]:
-    """What the router shows now against what is pinned. Connects and logs in without regard to pins; raises RouterError.
+    """What a router or jump shows now against what is pinned. Connects and logs in without regard to pins.
 
-    A host key or fingerprint that the inventory itself gives is not a pin: the inventory must be edited.
+    A host key or fingerprint that the inventory itself gives is not a pin: the inventory must be edited. Raises RouterError,
+    UsageError for a router that is never contacted.
     """
+    fleet = controller.fleet
+    if name in fleet.routers and not controller.contactable(name):
+        raise UsageError(
+            f"{name} is never contacted: it is suspended or its driver is manual",
+            "set `enabled: true`, or write its new `public_key:` into the inventory",
+        )
+    pins = controller.state.identity(fleet.overlay.name, name)
+    try:
+        shown = controller.reach.shown(name)
+        found = [
+            _identity(kind, pins[kind][-1], value) for kind, value in shown.items() if value not in pins.get(kind, (value,))
+        ]
+        return found + (_key(controller, name) if name in fleet.routers else [])
+    except IdentityChanged as error:
+        error.hint = f"no pin but the inventory or known_hosts says so: correct `host_key:` or `tls:` of {name} there"
+        raise
+
+
+def _identity(kind: str, old: str, new: str) -> Difference:
+    if kind == "ssh":
+        return Difference("ssh", fingerprint(old), fingerprint(new), new)
+    return Difference("tls", old, new, new)
+
+
+def _key(controller: Controller, name: str) -> list[Difference]:
+    """The WireGuard key, if it is not the pinned one. One that is gone and in escrow needs no trust: a sync puts it back."""
     overlay = controller.fleet.overlay.name
-    pins = controller.state.identity(overlay, name)
-    router = controller.reach.unpinned(name)
-    session = router.link.session
-    found: list[Difference] = []
-    for kind, values in pins.items():
-        if values and session.identity and session.identity not in values:
-            shown = fingerprint if kind == "ssh" else str
-            found.append(
-                Difference("ssh" if kind == "ssh" else "tls", shown(values[-1]), shown(session.identity), session.identity)
-            )
-    fact = controller.state.facts(overlay).get(name)
-    if fact is not None and fact.public_key is not None:
-        observed = engine.observe(router)
-        interface = own_interface(observed, controller.fleet, name)
-        seen = interface.public_key if interface is not None else None
-        if isinstance(seen, PublicKey) and seen != fact.public_key:
-            found.append(Difference("public_key", fact.public_key, seen, seen))
-        elif interface is None:
-            found.append(Difference("public_key", fact.public_key, "none: the interface is gone, a new key will be made", ""))
-    return found
+    fact = controller.state.fact(overlay, name)
+    if fact is None or fact.public_key is None:
+        return []
+    interface = own_interface(engine.observe(controller.reach.unpinned(name)), controller.fleet, name)
+    seen = interface.public_key if interface is not None else None
+    if isinstance(seen, PublicKey) and seen != fact.public_key:
+        return [Difference("public_key", fact.public_key, seen, seen)]
+    if interface is None and controller.escrow(name, fact.public_key) is None:
+        return [Difference("public_key", fact.public_key, "none: the interface is gone, a new key will be made", "")]
+    return []
 
 
 def accept(controller: Controller, name: str, found: list[Difference], journal: Journal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -49,9 +50,13 @@ for _name in COMMANDS:
 
 def main() -> None:
     """Run the command line; every expected error is two lines and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show must not end the run
     try:
         # Without standalone mode an Exit comes back as the return value.
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the outermost frame decides what a person sees of any error
         code = report_error(error)
     sys.exit(code or 0)

@@ -12,9 +12,10 @@ from rich.text import Text
 from ..control import Controller, Survey
 from ..model import Fleet
 from ..offline import offline_addresses
+from ..report import worst
 from .context import Context, parse_at
 from .options import At, Json, Parallel, of
-from .output import progress, result, result_json, say
+from .output import add_row, progress, result, result_json, say
 
 CLOCK_SECONDS = 60.0
 """WireGuard refuses handshakes whose time runs backwards, and logs are useless with a wrong clock."""
@@ -79,13 +80,16 @@ def _table(rows: list[dict[str, object]]) -> Table:
     for row in rows:
         cells = [row["router"], row["driver"], row["role"], row["addresses"], row["lans"], row["endpoint"] or "dials only"]
         cells += [row["hosts"], row["via"], ("known" if row["enrolled"] else "not made yet") if row["enabled"] else "suspended"]
-        table.add_row(*(", ".join(cell) if isinstance(cell, list) else str(cell) for cell in cells))
+        add_row(table, *(", ".join(cell) if isinstance(cell, list) else str(cell) for cell in cells))
     return table
 
 
 def _login(context: Context, fleet: Fleet, at: list[str], parallel: int, *, as_json: bool) -> int:
     emitting = progress(len(fleet.routers), quiet=as_json, verbose=context.verbose)
-    with emitting as emit, context.controller(parallel=parallel, at=parse_at(at, fleet), emit=emit) as controller:
+    with (
+        emitting as emit,
+        context.controller(parallel=parallel, at=parse_at(at, fleet), emit=emit, need_secret=False) as controller,
+    ):
         survey = controller.survey(fleet.routers)
         rows = [_read(controller, survey, name) for name in fleet.routers if controller.contactable(name)]
     if as_json:
@@ -93,7 +97,7 @@ def _login(context: Context, fleet: Fleet, at: list[str], parallel: int, *, as_j
     else:
         for row in rows:
             result(_shown(row))
-    return max((int(str(row["exit"])) for row in rows), default=0)
+    return worst(int(str(row["exit"])) for row in rows)
 
 
 def _read(controller: Controller, survey: Survey, name: str) -> dict[str, object]:

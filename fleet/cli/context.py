@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -73,18 +76,22 @@ class Context:
         secret = self.secret() if need_secret else None
         with self.open_state() as state:
             reach = Reach(fleet, registry=self.registry, state=state, resolver=self.resolver, at=at or {}, emit=emit)
+            controller = Controller(
+                fleet,
+                state=state,
+                reach=reach,
+                runner=LocalRunner(parallel, endpoint=reach.endpoint),
+                secret=secret,
+                make_secret=lambda: FleetSecret.create(self.folder),
+                emit=emit,
+            )
             try:
-                yield Controller(
-                    fleet,
-                    state=state,
-                    reach=reach,
-                    runner=LocalRunner(parallel, endpoint=reach.endpoint),
-                    secret=secret,
-                    make_secret=lambda: FleetSecret.create(self.folder),
-                    emit=emit,
-                )
+                yield controller
             finally:
                 reach.close()
+                if self.verbose > 1:
+                    for bug in controller.bugs:
+                        traceback.print_exception(bug, file=sys.stderr)
 
 
 def parse_at(values: list[str], fleet: Fleet) -> dict[str, str]:
@@ -102,15 +109,18 @@ def parse_at(values: list[str], fleet: Fleet) -> dict[str, str]:
 
 def report_error(error: BaseException) -> int:
     """Say an error on standard error as a person needs it; the exit code."""
-    verbose = any(argument in ("-vv", "-vvv") for argument in sys.argv[1:])
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        say("stopped; what was being written was finished. The next `fleet sync` converges.")
+        say("stopped; no router was left between two writes. The next `fleet sync` converges.")
         return 130
+    if isinstance(error, BrokenPipeError):
+        # Whoever read the result has enough (`| head`). Python must not complain of it again when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     if hasattr(error, "format_message"):  # typer's own usage errors, whichever click it was built with
         say(f"fleet: {error.format_message()}")
         say("  see `fleet --help`")
         return 3
-    if verbose:
+    if _verbosity(sys.argv[1:]) > 1:
         traceback.print_exception(error, file=sys.stderr)
     if isinstance(error, InventoryError):
         for problem in error.problems:
@@ -126,3 +136,9 @@ def report_error(error: BaseException) -> int:
     say(f"fleet: internal error: {type(error).__name__}: {error}")
     say("  run the same command with -vv and report what it prints; `fleet sync` is safe to repeat")
     return 1
+
+
+def _verbosity(arguments: list[str]) -> int:
+    """How often -v was given, from the command line itself: it may be what could not be read."""
+    short = sum(len(argument) - 1 for argument in arguments if re.fullmatch("-v+", argument))
+    return short + arguments.count("--verbose")

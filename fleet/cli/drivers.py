@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from .context import Context
-from .output import result, result_json, say
+from .output import add_row, result, result_json, say
 
 
 def command(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -31,7 +31,8 @@ def command(context: typer.Context, as_json: Annotated[bool, typer.Option("--jso
         return
     table = Table("driver", "transport", "writes by", "routes", "makes its key", "jump", "from", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(
+        add_row(
+            table,
             str(row["name"]),
             str(row["transport"]),
             str(row["unit"]),

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .options import Json, of
-from .output import STYLE, result, result_json, say
+from .output import STYLE, add_row, result, result_json, say
 
 
 def command(
@@ -34,7 +34,8 @@ def command(
         return
     table = Table("run", "when (UTC)", "command", "by", "inventory", "exit", "routers written", box=None, pad_edge=False)
     for entry in runs:
-        table.add_row(
+        add_row(
+            table,
             entry.id,
             f"{entry.started:%Y-%m-%d %H:%M:%S}",
             entry.command,

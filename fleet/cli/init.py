@@ -9,6 +9,7 @@ import typer
 
 from .. import keys, scaffold
 from ..errors import UsageError
+from ..inventory.edit import set_secret_id
 from ..secrets import FleetSecret
 from .options import of
 from .output import say
@@ -26,15 +27,15 @@ def command(
     folder = fleet_context.inventory
     if folder.suffix in (".yaml", ".yml"):
         raise UsageError(f"init makes a folder, {folder} names a file", "for example: fleet -i inventory init")
-    existing = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
-    if [path for path in existing if not path.name.startswith("example-")]:
-        raise UsageError(f"{folder} already holds an inventory: {existing[0].name}", "edit it, or name another folder with -i")
-    text = _read(csv) if csv is not None else None
-    folder.mkdir(parents=True, exist_ok=True)
-    secret = FleetSecret.create(folder)
-    path = scaffold.write_inventory(folder, name, secret_id=keys.secret_fingerprint(secret), csv=text)
+    text = None
+    if csv is not None:
+        text = scaffold.from_csv(_read(csv), fleet_context.registry.drivers, file=str(csv), overlay_name=name)
+    path = scaffold.write_inventory(folder, name, text=text)
+    # A secret that is there already stays: this folder may be a clone beside a copied secret.
+    secret = FleetSecret.locate(folder) or FleetSecret.create(folder)
+    set_secret_id(path, keys.secret_fingerprint(secret))
     say(f"wrote {path}")
-    say(f"made the fleet secret in {folder / '.fleet'}: it is in no backup yet; copy it where your team keeps secrets")
+    say(f"the fleet secret is in {folder / '.fleet'}: it is in no backup yet; copy it where your team keeps secrets")
     say(f"next: edit {path}, then `fleet -i {folder} check`")
 
 

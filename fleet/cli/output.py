@@ -9,14 +9,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from ..events import Emit, Event, silent
+from ..events import Emit, Event
 from ..report import ChangeLine, FleetReport, RouterReport, sentence
 
 STYLE = {
@@ -41,6 +41,8 @@ def _console(*, stderr: bool) -> Console:
     # Lines in a pipe are never wrapped and tables never squeezed: the reader is a program, or a pager.
     return Console(
         stderr=stderr,
+        # Plain means no escape sequence at all; NO_COLOR alone would leave Rich its bold, and FORCE_COLOR everything.
+        force_terminal=False if plain else None,
         no_color=plain,
         highlight=False,
         soft_wrap=True,
@@ -50,14 +52,29 @@ def _console(*, stderr: bool) -> Console:
     )
 
 
+_CONTROL = {code: "?" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def clean(text: str | Text) -> Text:
+    """The text without control characters: names and comments come from routers, and must not write on a terminal."""
+    text = Text(text) if isinstance(text, str) else text
+    text.plain = text.plain.translate(_CONTROL)  # same length, so that styles stay where they are
+    return text
+
+
+def add_row(table: Table, *cells: str | Text) -> None:
+    """A row whose cells are clean."""
+    table.add_row(*map(clean, cells))
+
+
 def say(text: str | Text = "") -> None:
     """A line to the person, on standard error."""
-    _console(stderr=True).print(text)
+    _console(stderr=True).print(clean(text))
 
 
 def result(text: str | Text | Table = "") -> None:
-    """A piece of the result, on standard output."""
-    _console(stderr=False).print(text)
+    """A piece of the result, on standard output. The cells of a table are cleaned by `add_row`."""
+    _console(stderr=False).print(text if isinstance(text, Table) else clean(text))
 
 
 def result_json(value: Mapping[str, object]) -> None:
@@ -85,9 +102,11 @@ def _router(router: RouterReport, width: int) -> Text:
     text = Text()
     text.append(f"{router.router:<{width}}  ", style="bold")
     text.append(f"{router.driver} {router.role}  ", style="dim")
-    text.append("changes" if router.outcome == "changes" else router.outcome, style=STYLE.get(router.outcome, ""))
+    text.append(router.outcome, style=STYLE.get(router.outcome, ""))
     if router.included:
-        text.append(f"  (included: {router.included})", style="dim")
+        text.append(f"  (included for {router.included})", style="dim")
+    if router.changes and router.confirmed:
+        text.append(f"  (last confirmed {router.confirmed})", style="dim")
     if router.summary:
         text.append(f"\n    {router.summary}")
     if router.hint:
@@ -107,47 +126,66 @@ def _change(change: ChangeLine) -> Text:
     text = Text(f"{change.sign} {change.text}", style=SIGN_STYLE.get(change.sign, ""))
     if change.reason == "drift":
         text.append("  (drift: the router was changed)", style="magenta")
+    elif change.reason == "intent":
+        text.append("  (intent)", style="dim")
     return text
 
 
 @contextmanager
 def progress(total: int, *, quiet: bool, verbose: int) -> Iterator[Emit]:
-    """An Emit: a live bar on terminals, one plain line per finished router in pipes, every step with -v."""
+    """An Emit: a live bar on terminals, one plain line per finished router in pipes, every step with -v.
+
+    `quiet` (JSON) leaves what must be said to a person: first contacts, and that there is no guard.
+    """
     console = _console(stderr=True)
-    if quiet:
-        yield silent
-    elif console.is_terminal and not verbose:
-        with Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        ) as bar:
-            task = bar.add_task("reading routers", total=total)
-            seen: set[str] = set()
-
-            def emit(event: Event) -> None:
-                if event.phase == "observe" and event.router not in seen:
-                    seen.add(event.router)
-                    bar.update(task, completed=len(seen))
-                elif event.phase == "apply":
-                    bar.update(task, description=f"{event.router}: {event.text}"[:70])
-                elif event.phase == "plan":
-                    bar.console.print(event.text)
-
-            yield emit
+    if console.is_terminal and not verbose and not quiet:
+        with _bar(console, total) as emit:
+            yield _safe(emit)
     else:
+        yield _safe(lambda event: _line(event, console, quiet=quiet, verbose=verbose))
 
-        def emit_line(event: Event) -> None:
-            router = f"{event.router}: " if event.router else ""
-            if event.phase == "plan":
-                console.print(event.text)
-            elif verbose:
-                console.print(f"{router}{event.phase} {event.text}".rstrip())
-            elif event.phase == "verify" and event.text != "in sync":
-                console.print(f"{router}written, {event.text}")
 
-        yield emit_line
+@contextmanager
+def _bar(console: Console, total: int) -> Iterator[Emit]:
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("reading routers", total=total)
+        seen: set[str] = set()
+
+        def emit(event: Event) -> None:
+            if event.phase == "observe" and event.router not in seen:
+                seen.add(event.router)
+                bar.update(task, completed=len(seen))
+            elif event.phase == "apply":
+                bar.update(task, description=clean(f"{event.router}: {event.text}"[:70]).plain)
+            elif event.phase == "plan":
+                bar.console.print(clean(event.text))
+
+        yield emit
+
+
+def _line(event: Event, console: Console, *, quiet: bool, verbose: int) -> None:
+    router = f"{event.router}: " if event.router else ""
+    if event.phase == "plan":
+        console.print(clean(event.text))
+    elif verbose:
+        console.print(clean(f"{router}{event.phase} {event.text}".rstrip()))
+    elif event.phase == "verify" and event.text != "in sync" and not quiet:
+        console.print(clean(f"{router}written, {event.text}"))
+
+
+def _safe(emit: Emit) -> Emit:
+    """The same, but nobody who watches can stop a run: a closed pipe must not end a write half way."""
+
+    def guarded(event: Event) -> None:
+        with suppress(OSError, ValueError):
+            emit(event)
+
+    return guarded

@@ -12,7 +12,7 @@ from ..errors import UsageError
 from ..model import Interface, sorted_networks
 from .context import parse_at
 from .options import At, Json, of
-from .output import result, result_json
+from .output import add_row, result, result_json
 from .status import ago, size
 
 
@@ -54,7 +54,8 @@ def _show(interface: Interface, observed: Observed, *, live: str) -> None:
     table = Table("peer", "allowed IPs", "endpoint", "keepalive", "handshake", "received", "sent", box=None, pad_edge=False)
     for peer in interface.peers.values():
         fact = observed.live.get(interface.name, {}).get(peer.public_key, Live())
-        table.add_row(
+        add_row(
+            table,
             peer.label + ("" if peer.mark else " (not ours)"),
             ", ".join(map(str, sorted_networks(peer.allowed_ips))) or "none",
             str(peer.endpoint or fact.endpoint or ""),

@@ -12,7 +12,7 @@ from ..control import Survey
 from ..status import RouterStatus, exit_code, status
 from .context import parse_at
 from .options import At, Json, Parallel, PendingOk, of
-from .output import progress, result, result_json
+from .output import add_row, progress, result, result_json
 
 TUNNEL_STYLE = {"alive": "green", "stale": "yellow", "never": "yellow", "down": "bold red", "unread": "bold red"}
 
@@ -45,7 +45,7 @@ def command(
         result(_table(rows))
         for name, error in survey.errors.items():
             result(Text(f"{name}: {error.summary.removeprefix(f'{name}: ')}\n  {error.hint}", style="yellow"))
-    code = exit_code(rows)
+    code = exit_code(rows, survey.errors.values())
     raise typer.Exit(0 if code == 6 and pending_ok else code)
 
 
@@ -64,7 +64,8 @@ def _table(rows: list[RouterStatus]) -> Table:
         pad_edge=False,
     )
     for row in rows:
-        table.add_row(
+        add_row(
+            table,
             row.router,
             row.role,
             row.address,

@@ -10,11 +10,10 @@ import typer
 
 from ..errors import PlanRefused, UsageError
 from ..events import Emit, Event
-from ..report import FleetReport
-from ..selection import select
+from ..selection import Selection, select
 from ..state import Owner, actor, inventory_commit
 from ..sync import Sync
-from .context import parse_at
+from .context import Context, parse_at
 from .options import At, Json, Limit, Names, Only, Parallel, PendingOk, of
 from .output import progress, result_json, say, show_report
 
@@ -36,11 +35,7 @@ def command(
     fleet_context = of(context)
     fleet = fleet_context.fleet
     selection = select(fleet, routers or [], only=only, limit=limit)
-    ask = not yes and not as_json
-    if ask and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            "nobody to ask here: standard input is not a terminal", "review with `fleet plan`, then `fleet sync --yes`"
-        )
+    reviewed = "" if yes else _review(fleet_context, selection, parallel, parse_at(at or [], fleet), as_json=as_json)
     emitting = progress(len(selection.names), quiet=as_json, verbose=fleet_context.verbose)
     with (
         emitting as shown,
@@ -49,19 +44,15 @@ def command(
         state = controller.state
         with state.lock(fleet.overlay.name, Owner.current("sync")) as lock:
             prepared = controller.prepare(selection)
-            if ask:
-                _review(controller.plan(prepared))
-                # Minutes may have passed at the prompt; what runs is what the routers hold now.
-                again = controller.prepare(selection)
-                if controller.plan(again).fingerprint != controller.plan(prepared).fingerprint:
-                    raise PlanRefused("the routers changed while you were reading", "look again with `fleet plan`")
-                prepared = again
-            run = state.begin_run(fleet.overlay.name, "sync", actor(), inventory_commit(fleet_context.folder), "")
+            # Minutes may have passed at the prompt; what runs is what was read and agreed to.
+            if reviewed and controller.plan(prepared).fingerprint != reviewed:
+                raise PlanRefused("the routers changed while you were reading; nothing was written", "run `fleet sync` again")
+            run = state.begin_run(fleet.overlay.name, "sync", actor(), inventory_commit(fleet_context.folder), reviewed)
             with run:
                 report = Sync(controller, prepared, run, run.id, still_ours=lock.check).run()
                 run.finish("done", report.exit_code())
     if as_json:
-        result_json(report.to_dict())
+        result_json(report.to_dict(pending_ok=pending_ok))
     else:
         show_report(report)
     raise typer.Exit(report.exit_code(pending_ok=pending_ok))
@@ -80,11 +71,22 @@ def _warned_once(emit: Emit) -> Emit:
     return warning
 
 
-def _review(report: FleetReport) -> None:
-    """Show the plan and ask. Raises typer.Exit when there is nothing to do or the answer is no."""
-    show_report(report)
-    if not report.count("changes"):
-        raise typer.Exit(report.exit_code())
-    if not typer.confirm("Apply these changes?", err=True):
-        say("nothing was written")
-        raise typer.Exit(4)
+def _review(context: Context, selection: Selection, parallel: int, at: dict[str, str], *, as_json: bool) -> str:
+    """Show the plan and ask; the fingerprint of what was agreed to. No lock and no connection is held at the prompt.
+
+    Nothing is asked when nothing would change. Raises typer.Exit when the answer is no, UsageError when nobody can answer.
+    """
+    if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        why = "--json never asks" if as_json else "nobody to ask here: standard input is not a terminal"
+        raise UsageError(why, "review with `fleet plan`, then `fleet sync --yes`")
+    with (
+        progress(len(selection.names), quiet=False, verbose=context.verbose) as emit,
+        context.controller(parallel=parallel, at=at, emit=emit) as controller,
+    ):
+        report = controller.plan(controller.prepare(selection))
+    if report.count("changes"):
+        show_report(report)
+        if not typer.confirm("Apply these changes?", err=True):
+            say("nothing was written")
+            raise typer.Exit(4)
+    return report.fingerprint
