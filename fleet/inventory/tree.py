@@ -18,8 +18,8 @@ from ..model import Where
 from .problems import Problems, shown
 
 MAX_BYTES: Final = 16 * 2**20
-MAX_NODES: Final = 400_000
-"""Values in one file; 10,000 routers of ten keys each are a quarter of it."""
+MAX_NODES: Final = 250_000
+"""Values in one file; 10,000 routers of ten keys each are less than half of it."""
 MAX_LIST: Final = 20_000
 MAX_TEXT: Final = 16_384
 MAX_DEPTH: Final = 32
