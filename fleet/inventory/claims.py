@@ -37,55 +37,45 @@ def seen_from(here: Where, there: Where) -> str:
 
 
 # --------------------------------------------------------------------------------------------- given only once
-def refuse_duplicates(sites: Sequence[Site], problems: Problems) -> None:
-    """Addresses, public keys, endpoints and former names that two routers claim."""
-    _once(
-        ((address, site, site.place("address", i)) for site in sites for i, address in enumerate(site.router.addresses)),
+_ONLY_ONE: Final = {
+    "address": (
         "overlay address",
         "An overlay address belongs to one router: change one, or leave it out to have one allocated.",
-        problems,
-    )
-    _once(
-        ((site.router.public_key, site, site.place("public_key")) for site in sites if site.router.public_key),
-        "public key",
-        "Two routers with one key cannot both be peers: make a new key on one of them.",
-        problems,
-        show=False,
-    )
-    _once(
-        (
-            (site.router.endpoint, site, site.place("endpoint"))
-            for site in sites
-            if site.router.endpoint and site.router.enabled
-        ),
-        "endpoint",
-        "One address and port leads to one router: give one of them another port.",
-        problems,
-    )
-    _once(
-        ((site.router.formerly, site, site.place("formerly")) for site in sites if site.router.formerly),
-        "former name",
-        "A router was renamed into one router only: remove `formerly` from the other.",
-        problems,
-    )
+    ),
+    "public_key": ("public key", "Two routers with one key cannot both be peers: make a new key on one of them."),
+    "endpoint": ("endpoint", "One address and port leads to one router: give one of them another port."),
+    "formerly": ("former name", "A router was renamed into one router only: remove `formerly` from the other."),
+}
+"""Keys whose value one router has, what it is called, and what to do when two claim it."""
+
+
+def refuse_duplicates(sites: Sequence[Site], problems: Problems) -> None:
+    """Addresses, public keys, endpoints and former names that two routers claim."""
+    for key in _ONLY_ONE:
+        _once(key, ((value, site, where) for site in sites for value, where in _claimed(site, key)), problems)
     names = {site.name: site for site in sites}
     for site in sites:
         former = site.router.formerly
         if former in names:
             here = site.place("formerly")
-            other = (
-                "itself"
-                if former == site.name
-                else f"a router of this inventory ({seen_from(here, names[former].router.where)})"
-            )
-            problems.add(
-                here, f"router {site.name}: formerly {former}, which is {other}", "`formerly` is a name that no longer exists"
-            )
+            place = seen_from(here, names[former].router.where)
+            other = "itself" if former == site.name else f"a router of this inventory ({place})"
+            summary = f"router {site.name}: formerly {former}, which is {other}"
+            problems.add(here, summary, "`formerly` is a name that no longer exists")
 
 
-def _once(
-    claims: Iterable[tuple[Hashable, Site, Where]], what: str, cure: str, problems: Problems, *, show: bool = True
-) -> None:
+def _claimed(site: Site, key: str) -> Iterator[tuple[Hashable, Where]]:
+    router = site.router
+    if key == "address":
+        yield from ((address, site.place(key, index)) for index, address in enumerate(router.addresses))
+    elif key == "endpoint" and not router.enabled:
+        return  # a suspended hub keeps its address and key, and leaves the port to the one that took over
+    elif getattr(router, key) is not None:
+        yield getattr(router, key), site.place(key)
+
+
+def _once(key: str, claims: Iterable[tuple[Hashable, Site, Where]], problems: Problems) -> None:
+    what, cure = _ONLY_ONE[key]
     first: dict[Hashable, tuple[Site, Where]] = {}
     for value, site, where in claims:
         if value not in first:
@@ -93,7 +83,7 @@ def _once(
             continue
         other, there = first[value]
         whose = "itself" if other is site else f"{other.name} ({seen_from(where, there)})"
-        shown_value = f" {value}" if show else ""
+        shown_value = "" if key == "public_key" else f" {value}"
         problems.add(where, f"router {site.name} claims {what}{shown_value}, already claimed by {whose}", cure)
 
 
