@@ -224,7 +224,8 @@ class NoMasquerade:
         return "no-masquerade"
 
     def __str__(self) -> str:
-        return "no masquerade into the tunnel"
+        lans = ", ".join(map(str, sorted_networks(self.prefixes)))
+        return "no masquerade into the tunnel" + (f" from {lans}" if lans else "")
 
 
 @dataclass(frozen=True, slots=True)
