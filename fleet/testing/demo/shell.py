@@ -1,0 +1,88 @@
+"""Runs the real command line in processes of its own, on a pseudo-terminal when the demo itself has a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import selectors
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+CLI: Final = (sys.executable, "-c", "from fleet.cli import main; main()")
+LIMIT: Final = 60.0
+"""Seconds a command may take before the demo gives it up."""
+
+KEPT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TERM", "COLORTERM", "NO_COLOR", "CI", "PYTHONPATH", "SYSTEMROOT", "TZ")
+"""What a command inherits: nothing that could lead it to a real fleet, an SSH agent or somebody's keys."""
+
+Show = Callable[[str, bool], None]
+"""Called with each line, and True for those of standard error."""
+
+
+class Shell:
+    """`fleet ...` in one folder. `width`: columns of the terminal that the commands see, None for a pipe."""
+
+    def __init__(self, folder: Path, password: str, *, width: int | None) -> None:
+        self._folder = folder
+        self._width = width
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        self._environment = {**kept, "HOME": str(folder), "FLEET_PASSWORD": password, "FLEET_ACTOR": "you", "FLEET_PLUGINS": ""}
+
+    def run(self, arguments: list[str], show: Show) -> int:
+        """Run it and show its lines as they come; the exit code. Raises TimeoutError."""
+        if self._width is None:
+            read, write = os.pipe()
+        else:
+            read, write = pty.openpty()
+            fcntl.ioctl(write, termios.TIOCSWINSZ, struct.pack("HHHH", 50, self._width, 0, 0))
+        with open(read, "rb", buffering=0) as output:
+            process = subprocess.Popen(
+                [*CLI, *arguments],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=write,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+            )
+            os.close(write)
+            try:
+                assert process.stderr is not None
+                with process.stderr:
+                    for text, aside in _lines({output: False, process.stderr: True}):
+                        show(text, aside)
+                return process.wait(LIMIT)
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
+
+
+def _lines(streams: Mapping[IO[bytes], bool]) -> Iterator[tuple[str, bool]]:
+    """Lines of several streams as they come, each with the mark of its stream."""
+    left = dict.fromkeys(streams, b"")
+    with selectors.DefaultSelector() as selector:
+        for stream in streams:
+            selector.register(stream, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(LIMIT)
+            if not ready:
+                raise TimeoutError(f"no output for {LIMIT:.0f} s")
+            for key, _ in ready:
+                stream: IO[bytes] = key.fileobj  # type: ignore[assignment]  # what was registered
+                part = b""
+                with suppress(OSError):  # a pseudo-terminal ends with EIO (Linux)
+                    part = os.read(stream.fileno(), 65536)
+                *lines, left[stream] = (left[stream] + part).split(b"\n")
+                if not part:
+                    selector.unregister(stream)
+                    lines += [left[stream]] if left[stream] else []
+                for line in lines:
+                    yield line.decode(errors="replace").rstrip("\r"), streams[stream]
