@@ -1,7 +1,8 @@
 """What fleet remembers between runs: pins, escrow, confirmed states, the journal, and who is writing now.
 
 The routers and the inventory are the truth; pins and addresses can be read back from the routers' marks. Only tombstones,
-escrow and history live here alone. SQLite in `.fleet/state.db` by default, any database by URL.
+escrow and history live here alone. SQLite in `.fleet/state.db` by default, a PostgreSQL database by URL: by its own name
+`postgresql://user@host/database`, with the password in PGPASSFILE or PGPASSWORD.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..secrets import FOLDER
-from .journal import Entry, Journal, Run, RunRecord
+from .identities import Identities
+from .journal import Entry, Journal, Line, Run, RunRecord
+from .kept import Confirmation, ConfirmedState, Escrow, Kept
 from .lock import Lock, Locks
 from .machine import Owner, actor, inventory_commit
-from .pins import KEEP, ConfirmedState, Escrow, Pins
-from .store import FILE
+from .pins import KEEP, Pins
+from .place import FILE
 
 __all__ = [
     "KEEP",
+    "Confirmation",
     "ConfirmedState",
     "Entry",
     "Escrow",
+    "Line",
     "Lock",
     "Owner",
     "Run",
@@ -32,7 +37,7 @@ __all__ = [
 ]
 
 
-class State(Pins, Journal, Locks):
+class State(Pins, Identities, Kept, Journal, Locks):
     """Everything remembered about any number of overlays. Thread-safe; use it as a context manager."""
 
 
@@ -40,6 +45,7 @@ def open_state(place: str | Path) -> State:
     """The state at a path or database URL.
 
     Nothing is opened before the first use, and nothing made before the first write: what does not exist reads as empty.
+    Tables are made and migrated by the first write.
     Raises UsageError, now or at first use: unusable URL, unreachable or damaged database, made by a newer fleet.
     """
     return State(place)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
+from typing import TypeAlias
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from ..errors import FleetError, UsageError
 from .schema import EntryRow, RunRow
 from .store import Store, moment
+
+Line: TypeAlias = tuple[str, str, str, Mapping[str, object] | None]
+"""One line to be written: router (empty: the fleet as a whole), phase, text, detail as plain data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +85,28 @@ class Run:
 
     def __init__(self, store: Store, run_id: str) -> None:
         self._store = store
+        self._group = _Group(store)
         self.id = run_id
         """Sorts by time, and short enough to type."""
 
     def record(self, router: str, phase: str, text: str, detail: Mapping[str, object] | None = None) -> None:
         """Append one entry; durable when it returns. Raises TypeError for a detail that is not plain data, such as a Secret."""
-        written = None if detail is None else json.dumps(dict(detail), sort_keys=True)
-        with self._store.writing() as session:
-            session.add(
-                EntryRow(run=self.id, router=router, phase=phase, text=text, detail=written, at=self._store.now(session))
-            )
+        self.record_all([(router, phase, text, detail)])
+
+    def record_all(self, lines: Iterable[Line]) -> None:
+        """Append many entries in their order, all or none; durable when it returns. Raises TypeError as `record` does."""
+        rows: list[dict[str, object]] = [
+            {
+                "run": self.id,
+                "router": router,
+                "phase": phase,
+                "text": text,
+                "detail": None if detail is None else json.dumps(dict(detail), sort_keys=True),
+            }
+            for router, phase, text, detail in lines
+        ]
+        if rows:
+            self._group.write(rows)
 
     def finish(self, outcome: str, exit_code: int) -> None:
         """How it ended; the first word counts."""
@@ -106,6 +123,59 @@ class Run:
             self.finish(f"failed: {error.summary}", error.exit_code)
         elif error is not None:
             self.finish("interrupted" if isinstance(error, KeyboardInterrupt) else f"failed: {type(error).__name__}", 1)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What several threads want written by the next transaction."""
+
+    rows: list[dict[str, object]] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+    error: BaseException | None = None
+
+
+class _Group:
+    """Commits together what many routers' threads write at the same time.
+
+    A durable write waits for the disk, and only one can be under way: whoever comes meanwhile joins the next batch. The
+    first to join it writes it, the others wait for that.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._joining = threading.Lock()
+        self._writing = threading.Lock()
+        self._next = _Batch()
+
+    def write(self, rows: list[dict[str, object]]) -> None:
+        """Durable when it returns. Raises UsageError."""
+        with self._joining:
+            batch, first = self._next, not self._next.rows
+            batch.rows += rows
+        if first:
+            self._lead(batch)
+            return
+        batch.done.wait()
+        if batch.error is not None:
+            said = batch.error if isinstance(batch.error, FleetError) else None
+            raise UsageError(said.summary if said else "the journal could not be written", said.hint if said else "")
+
+    def _lead(self, batch: _Batch) -> None:
+        try:
+            with self._writing:
+                with self._joining:
+                    self._next = _Batch()  # nobody joins any more
+                with self._store.writing() as session:
+                    now = self._store.now(session)
+                    session.execute(insert(EntryRow), [{**row, "at": now} for row in batch.rows])
+        except BaseException as error:
+            batch.error = error
+            raise
+        finally:
+            with self._joining:
+                if self._next is batch:  # interrupted while it waited for its turn
+                    self._next = _Batch()
+            batch.done.set()
 
 
 class Journal(Store):

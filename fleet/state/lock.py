@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
 from sqlalchemy import delete, update
-from sqlalchemy.exc import IntegrityError
 
-from ..errors import FleetError, LockHeld
+from ..errors import FleetError, LockHeld, UsageError
 from .machine import Owner
 from .schema import LockRow
 from .store import Store, moment
@@ -48,7 +48,9 @@ class Lock:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._ended.set()
         self._renewing.join()
-        with self._store.writing() as session:
+        # If the database is away the lock stays, and is stale as soon as this process has ended: no reason to fail a run
+        # whose work is done.
+        with suppress(UsageError), self._store.writing() as session:
             session.execute(delete(LockRow).where(LockRow.overlay == self._overlay, LockRow.token == self._token))
 
     def check(self) -> None:
@@ -65,25 +67,15 @@ class Lock:
             )
 
     def _take(self) -> None:
-        try:
-            with self._store.writing() as session:
-                row = session.get(LockRow, self._overlay, with_for_update=True)
-                now = self._store.now(session)
-                if row is not None and not self._stale(row, now):
-                    raise _held(row, now)
-                if row is not None:
-                    session.delete(row)
-                    session.flush()
-                session.add(self._row(now))
-        except IntegrityError:
-            self._refuse(self._store)  # two began at once on a database that lets both look first
-
-    def _refuse(self, store: Store) -> None:
-        with store.reading() as session:
+        with self._store.writing() as session:  # one writer at a time: two that begin at once do not both find it free
             row = session.get(LockRow, self._overlay)
+            now = self._store.now(session)
+            if row is not None and not self._stale(row, now):
+                raise _held(row, now)
             if row is not None:
-                raise _held(row, store.now(session))
-        raise LockHeld(f"{self._overlay} was being written a moment ago", "try again")
+                session.delete(row)
+                session.flush()
+            session.add(self._row(now))
 
     def _stale(self, row: LockRow, now: float) -> bool:
         """True if the owner is provably gone. On this machine its process tells; elsewhere only the clock does."""

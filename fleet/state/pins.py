@@ -1,4 +1,4 @@
-"""What is known of routers for good: keys, addresses, identities, escrow, tombstones, the last confirmed sync."""
+"""What is known of routers for good: keys, addresses, tombstones; and their names."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import datetime as dt
 import ipaddress
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -16,12 +16,10 @@ from sqlalchemy.orm import Session
 from ..errors import PlanRefused, UsageError
 from ..model import Fact, IPAddress, PublicKey
 from .schema import Confirmed, EscrowedKey, Identity, Pin, Tombstone
-from .store import Store, moment
+from .store import Store, moment, put
 
 HOLD_SECONDS: Final = 90 * 86400
 """How long the address of a router that left is given to nobody else."""
-
-Kind: TypeAlias = Literal["ssh", "tls"]
 
 
 class Keep(Enum):
@@ -31,26 +29,6 @@ class Keep(Enum):
 
 
 KEEP: Final = Keep.KEEP
-
-
-@dataclass(frozen=True, slots=True)
-class Escrow:
-    """A private key as sealed under the name `sealed_as`: `keys.unseal(secret, escrow.sealed_as, escrow.sealed)`."""
-
-    public_key: PublicKey
-    sealed: bytes
-    sealed_as: str
-    at: dt.datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ConfirmedState:
-    """A router's last confirmed sync: fingerprint of the whole, of each object by identity, firmware version, when."""
-
-    fingerprint: str
-    objects: Mapping[str, str]
-    version: str
-    at: dt.datetime
 
 
 class Pins(Store):
@@ -81,6 +59,7 @@ class Pins(Store):
 
     def note_present(self, overlay: str, names: Collection[str]) -> None:
         """These routers are in the inventory and no others: starts the 90 days of those that left, ends them on return."""
+        names = frozenset(names)
         with self.reading() as session:
             rows = session.scalars(select(Pin).where(Pin.overlay == overlay)).all()
             if all((row.router in names) == (row.left_at is None) for row in rows):
@@ -113,7 +92,7 @@ class Pins(Store):
         with self.writing() as session:
             row = session.get(Pin, (overlay, router))
             fact = _changed(_fact(row) if row else Fact(), public_key, addresses, epoch, staged_key)
-            _put(session, overlay, router, fact)
+            _put(session, overlay, {router: fact})
 
     def pin_all(self, overlay: str, facts: Mapping[str, Fact]) -> None:
         """Pin whole facts of many routers in one transaction; writes nothing where nothing changes.
@@ -125,40 +104,19 @@ class Pins(Store):
         if not changed:
             return
         with self.writing() as session:
-            for name, fact in changed.items():
-                _put(session, overlay, name, fact)
+            _put(session, overlay, changed)
 
     def pin_key(self, overlay: str, router: str, public_key: PublicKey | None) -> None:
         """Pin another key, or that it has none. Raises PlanRefused for a key that was revoked for ever."""
         self.pin(overlay, router, public_key=public_key)
 
-    # -------------------------------------------------------------------------------------------- identities
-    def identity(self, overlay: str, name: str) -> dict[str, tuple[str, ...]]:
-        """Accepted host key lines (`ssh`) and certificate fingerprints (`tls`) of a router or jump, oldest first."""
-        with self.reading() as session:
-            rows = session.scalars(
-                select(Identity).where(Identity.overlay == overlay, Identity.name == name).order_by(Identity.pinned_at)
-            ).all()
-            return {kind: tuple(row.value for row in rows if row.kind == kind) for kind in sorted({row.kind for row in rows})}
-
-    def pin_identity(self, overlay: str, name: str, kind: str, value: str) -> None:
-        """Accept one more identity."""
-        with self.writing() as session:
-            if session.get(Identity, (overlay, name, kind, value)) is None:
-                session.add(Identity(overlay=overlay, name=name, kind=kind, value=value, pinned_at=self.now(session)))
-
-    def forget_identity(self, overlay: str, name: str, kind: str | None = None) -> None:
-        """Accept none of the present identities any more; the next one seen is pinned. None: of every kind."""
-        with self.writing() as session:
-            which = delete(Identity).where(Identity.overlay == overlay, Identity.name == name)
-            session.execute(which if kind is None else which.where(Identity.kind == kind))
-
-    # --------------------------------------------------------------------------------- tombstones and escrow
+    # -------------------------------------------------------------------------------------------- tombstones
     def tombstone(self, overlay: str, public_key: PublicKey, router: str = "") -> None:
         """Revoke a key for ever."""
         with self.writing() as session:
             if session.get(Tombstone, (overlay, str(public_key))) is None:
-                session.add(Tombstone(overlay=overlay, public_key=str(public_key), router=router, at=self.now(session)))
+                row = {"overlay": overlay, "public_key": str(public_key), "router": router, "at": self.now(session)}
+                put(session, Tombstone, [row])
 
     def tombstones(self, overlay: str) -> frozenset[PublicKey]:
         """All keys that were revoked for ever."""
@@ -166,68 +124,27 @@ class Pins(Store):
             keys = session.scalars(select(Tombstone.public_key).where(Tombstone.overlay == overlay)).all()
         return frozenset(map(PublicKey, keys))
 
-    def put_escrow(self, overlay: str, router: str, sealed: bytes, public_key: PublicKey) -> None:
-        """Keep a private key that was sealed under this router's name; durable when it returns."""
-        with self.writing() as session:
-            session.merge(
-                EscrowedKey(
-                    overlay=overlay,
-                    router=router,
-                    public_key=str(public_key),
-                    sealed_as=router,
-                    sealed=sealed,
-                    at=self.now(session),
-                )
-            )
-
-    def get_escrow(self, overlay: str, router: str, public_key: PublicKey | None = None) -> Escrow | None:
-        """The sealed half of this public key, without one the newest of the router; None if there is none."""
-        which = select(EscrowedKey).where(EscrowedKey.overlay == overlay, EscrowedKey.router == router)
-        if public_key is not None:
-            which = which.where(EscrowedKey.public_key == str(public_key))
-        with self.reading() as session:
-            row = session.scalars(which.order_by(EscrowedKey.at.desc())).first()
-            return Escrow(PublicKey(row.public_key), row.sealed, row.sealed_as, moment(row.at)) if row else None
-
-    # --------------------------------------------------------------------------------------------- confirmed
-    def confirmed(self, overlay: str, router: str) -> ConfirmedState | None:
-        """The last confirmed sync of a router, None before its first."""
-        with self.reading() as session:
-            row = session.get(Confirmed, (overlay, router))
-            if row is None:
-                return None
-            return ConfirmedState(row.fingerprint, json.loads(row.configuration), row.version, moment(row.at))
-
-    def set_confirmed(
-        self, overlay: str, router: str, *, fingerprint: str, objects: Mapping[str, str], version: str = ""
-    ) -> None:
-        """A sync was confirmed. `objects` are fingerprints by identity, so that nothing secret is in them."""
-        with self.writing() as session:
-            session.merge(
-                Confirmed(
-                    overlay=overlay,
-                    router=router,
-                    fingerprint=fingerprint,
-                    configuration=json.dumps(dict(objects), sort_keys=True),
-                    version=version,
-                    at=self.now(session),
-                )
-            )
-
     # ------------------------------------------------------------------------------------------------- names
     def rename(self, overlay: str, old: str, new: str) -> None:
         """A router has another name: its pins, identities, escrow and confirmed state follow; its history does not change.
 
-        Does nothing if `old` is not known. Raises UsageError if `new` has pins of its own.
+        Does nothing if `old` is not known. Raises UsageError if `new` has pins of its own. An identity that a first contact
+        under the new name pinned gives way to those that were accepted under the old one.
         """
         with self.reading() as session:
-            if session.get(Pin, (overlay, old)) is None and not self.identity(overlay, old):
+            identities = select(Identity.kind).where(Identity.overlay == overlay, Identity.name == old)
+            kinds = set(session.scalars(identities))
+            if not kinds and session.get(Pin, (overlay, old)) is None:
                 return
         with self.writing() as session:
             if session.get(Pin, (overlay, new)) is not None:
                 raise UsageError(
                     f"{old} cannot become {new}: {new} is known already", "choose another name, or forget one of them"
                 )
+            ours = (Identity.overlay == overlay, Identity.name == new)
+            session.execute(delete(Identity).where(*ours, Identity.kind.in_(kinds)))
+            for stale in (EscrowedKey, Confirmed):
+                session.execute(delete(stale).where(stale.overlay == overlay, stale.router == new))
             for table in (Pin, EscrowedKey, Confirmed):
                 session.execute(update(table).where(table.overlay == overlay, table.router == old).values(router=new))
             session.execute(update(Identity).where(Identity.overlay == overlay, Identity.name == old).values(name=new))
@@ -240,26 +157,31 @@ class Pins(Store):
             session.execute(delete(Identity).where(Identity.overlay == overlay, Identity.name == name))
 
     def _held_pins(self, session: Session, overlay: str) -> list[Pin]:
-        rows = session.scalars(select(Pin).where(Pin.overlay == overlay).order_by(Pin.router)).all()
+        rows = session.scalars(select(Pin).where(Pin.overlay == overlay)).all()
         oldest = self.now(session) - HOLD_SECONDS if any(row.left_at is not None for row in rows) else 0.0
-        return [row for row in rows if row.left_at is None or row.left_at >= oldest]
+        # Sorted here: a server sorts by its own collation.
+        return sorted((row for row in rows if row.left_at is None or row.left_at >= oldest), key=lambda row: row.router)
 
 
-def _put(session: Session, overlay: str, router: str, fact: Fact) -> None:
-    for key in (fact.public_key, fact.staged_key):
-        if key is not None and session.get(Tombstone, (overlay, str(key))) is not None:
-            raise PlanRefused(f"key {key} was revoked for ever and cannot come back to {router}", "make a new key")
-    session.merge(
-        Pin(
-            overlay=overlay,
-            router=router,
-            public_key=_text(fact.public_key),
-            staged_key=_text(fact.staged_key),
-            epoch=fact.epoch,
-            addresses=json.dumps([str(address) for address in fact.addresses]),
-            left_at=None,
-        )
-    )
+def _put(session: Session, overlay: str, facts: Mapping[str, Fact]) -> None:
+    revoked = set(session.scalars(select(Tombstone.public_key).where(Tombstone.overlay == overlay)))
+    for router, fact in facts.items():
+        for key in (fact.public_key, fact.staged_key):
+            if key is not None and str(key) in revoked:
+                raise PlanRefused(f"key {key} was revoked for ever and cannot come back to {router}", "make a new key")
+    rows = [
+        {
+            "overlay": overlay,
+            "router": router,
+            "public_key": _text(fact.public_key),
+            "staged_key": _text(fact.staged_key),
+            "epoch": fact.epoch,
+            "addresses": json.dumps([str(address) for address in fact.addresses]),
+            "left_at": None,
+        }
+        for router, fact in facts.items()
+    ]
+    put(session, Pin, rows)
 
 
 def _fact(row: Pin) -> Fact:

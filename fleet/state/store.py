@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateTable
 
-from ..errors import FleetError, UsageError
-from ..secrets import FOLDER, private_folder
-from .schema import VERSION, Base, SchemaVersion
-
-FILE: Final = "state.db"
-BUSY_SECONDS: Final = 30.0
-"""How long a process waits for another one's transaction."""
+from ..errors import UsageError
+from .layout import HEAD, READABLE, layout, require_known, upgrade
+from .place import cure, place, reason
+from .schema import Base
 
 
 class Store:
-    """A database of fleet's tables. Thread-safe; nothing is created on disk before the first write."""
+    """A database of fleet's tables. Thread-safe; nothing is created or changed in it before the first write.
 
-    def __init__(self, place: str | Path) -> None:
-        self._place = place
-        self._path = _sqlite_path(place)
+    One writing transaction at a time, among all processes and on every kind of database: what a writer reads stays true until
+    it has written.
+    """
+
+    def __init__(self, given: str | Path) -> None:
+        self._place = place(given)
         self._opening = threading.Lock()
-        # SQLite has one writer; waiting for it here is fair and immediate, waiting inside SQLite is a sleep in steps.
+        # Waiting here for this process's own writers is fair and immediate; waiting inside SQLite is a sleep in steps.
         self._writing = threading.Lock()
         self._engine: Engine | None = None
+        self._nothing: Engine | None = None
+        self._readable = self._current = False
 
     def __enter__(self) -> Self:
         return self
@@ -47,31 +51,32 @@ class Store:
         """Close all connections."""
         with self._opening:
             engine, self._engine = self._engine, None
+            self._readable = self._current = False
         if engine is not None:
             engine.dispose()
 
     @property
     def shown(self) -> str:
         """Where the state is, without a password."""
-        return str(self._path) if self._path else make_url(str(self._place)).render_as_string(hide_password=True)
+        return self._place.shown
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A transaction that sees one moment and changes nothing. Raises UsageError."""
-        if self._engine is None and self._path is not None and not self._path.exists():
-            yield from self._nothing()
-            return
-        with self._said(), Session(self._opened(), expire_on_commit=False) as session, session.begin():
-            yield session
+        with self._said():
+            engine = self._to_read().execution_options(fleet_reads=True)
+            with Session(engine, expire_on_commit=False) as session, session.begin():
+                yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that is durable when it ends. Raises UsageError."""
-        engine = self._opened()
-        with self._said(), self._writing, engine.connect() as connection:
-            connection = connection.execution_options(fleet_writes=True)
-            with Session(connection) as session, session.begin():
-                yield session
+        """A transaction that is durable when it ends, and that no other writer is in at the same time. Raises UsageError."""
+        with self._said():
+            engine = self._to_write()
+            with self._writing, engine.connect() as connection:
+                connection = connection.execution_options(fleet_writes=True)
+                with Session(connection) as session, session.begin():
+                    yield session
 
     def now(self, session: Session) -> float:
         """Unix seconds by the database's clock, which is the one that all machines share."""
@@ -79,50 +84,61 @@ class Store:
             return time.time()  # SQLite runs in this process and has no other clock; asked by SQL it tells milliseconds only
         return float(session.scalar(text("select extract(epoch from clock_timestamp())")) or 0.0)
 
-    def _nothing(self) -> Iterator[Session]:
-        """What a state that does not exist yet answers: looking at a fleet must not leave files behind."""
-        engine = create_engine("sqlite://", poolclass=StaticPool)
-        try:
-            Base.metadata.create_all(engine)
-            with Session(engine) as session:
-                yield session
-        finally:
-            engine.dispose()
+    def _to_read(self) -> Engine:
+        """The database, or one without content where there is none yet: looking at a fleet must not leave files behind."""
+        with self._opening:
+            if not self._readable:
+                if self._place.path is not None and self._engine is None and not self._place.path.exists():
+                    return self._empty()
+                found = self._layout()
+                if found is None:
+                    return self._empty()
+                if found not in READABLE:
+                    self._upgrade()
+                self._readable = True
+            return self._opened()
+
+    def _to_write(self) -> Engine:
+        with self._opening:
+            if not self._current:
+                if self._layout() != HEAD:
+                    self._upgrade()
+                self._readable = self._current = True
+            return self._opened()
 
     def _opened(self) -> Engine:
-        with self._opening:
-            if self._engine is None:
-                with self._said():
-                    engine = self._connected()
-                    try:
-                        _prepare(engine, self.shown)
-                    except BaseException:
-                        engine.dispose()
-                        raise
-                    self._engine = engine
-            return self._engine
+        if self._engine is None:
+            self._engine = self._place.engine()
+        return self._engine
 
-    def _connected(self) -> Engine:
-        if self._path is None:
-            return _server(str(self._place), self.shown)
-        url, prepare = f"sqlite:///{self._path}", _on_connect
-        if self._path.exists() and not os.access(self._path, os.W_OK):
-            # Somebody else's state, to be looked at: a WAL database wants to write beside itself even for reading.
-            url, prepare = f"sqlite:///file:{self._path}?immutable=1&uri=true", _on_connect_for_reading
-        else:
-            _private_file(self._path)
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
-        event.listen(engine, "connect", prepare)
-        event.listen(engine, "begin", _on_begin)
-        return engine
+    def _layout(self) -> str | None:
+        with self._opened().connect() as connection:
+            found = layout(connection)
+        require_known(found, self.shown)
+        return found
+
+    def _upgrade(self) -> None:
+        with self._opened().connect() as connection:
+            connection = connection.execution_options(fleet_writes=True)
+            with connection.begin():
+                upgrade(connection, self.shown)
+
+    def _empty(self) -> Engine:
+        if self._nothing is None:
+            self._nothing = create_engine("sqlite://", poolclass=NullPool)
+            tables = ";".join(str(CreateTable(table).compile(self._nothing)) for table in Base.metadata.sorted_tables)
+            event.listen(self._nothing, "connect", lambda connection, _record: connection.executescript(tables).close())
+        return self._nothing
 
     @contextmanager
     def _said(self) -> Iterator[None]:
         try:
             yield
         except DBAPIError as error:
-            why = str(error.orig).strip().splitlines()[0] if error.orig and str(error.orig).strip() else type(error).__name__
-            raise UsageError(f"state {self.shown}: {why}", _cure(why)) from error
+            why = reason(error.orig) or type(error).__name__
+            raise UsageError(f"state {self.shown}: {why}", cure(why)) from error
+        except NoConnection as error:
+            raise UsageError(f"state {self.shown}: no connection became free", "lower --parallel and try again") from error
 
 
 def moment(seconds: float) -> dt.datetime:
@@ -130,94 +146,15 @@ def moment(seconds: float) -> dt.datetime:
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
-def _sqlite_path(place: str | Path) -> Path | None:
-    """The file, None for a database server. Raises UsageError for what is neither path nor URL."""
-    if isinstance(place, Path) or "://" not in place:
-        path = Path(place).expanduser()
-        return path / FILE if path.is_dir() else path
-    try:
-        url = make_url(place)
-    except ArgumentError:
-        raise UsageError("--state is not a database URL", "give a path, sqlite:///PATH or postgresql://...") from None
-    if url.get_backend_name() != "sqlite":
-        return None
-    if not url.database:
-        raise UsageError("--state names no file", "give it as sqlite:///PATH")
-    return Path(url.database).expanduser()
+def put(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, or replace those with the same key; one statement for any number of them.
 
-
-def _server(url: str, shown: str) -> Engine:
-    try:
-        return create_engine(url, pool_pre_ping=True)
-    except NoSuchModuleError:
-        raise UsageError(f"state {shown}: unknown kind of database", "give a path or postgresql://...") from None
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"state {shown}: the driver {error.name} is not installed", f"install it beside fleet: pip install {error.name}"
-        ) from None
-
-
-def _private_file(path: Path) -> None:
-    """Made with mode 0600, or brought to it; SQLite gives its -wal and -shm files the mode of this one."""
-    if path.parent.name == FOLDER:
-        private_folder(path.parent.parent)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
-    except OSError as error:
-        raise UsageError(
-            f"state {path}: {error.strerror}", "check owner and rights, or give another place with --state"
-        ) from None
-
-
-def _on_connect(connection: Any, _record: object) -> None:
-    # sqlite3 would begin transactions by itself, deferred, and then fail instead of waiting when a reader turns writer.
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(BUSY_SECONDS * 1000)}"):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _on_connect_for_reading(connection: Any, _record: object) -> None:
-    connection.isolation_level = None
-    for pragma in ("query_only=ON", f"busy_timeout={int(BUSY_SECONDS * 1000)}"):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _on_begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("fleet_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _prepare(engine: Engine, shown: str) -> None:
-    """Make the tables of a new state; refuse those of a newer fleet."""
-    with engine.connect() as connection:
-        if inspect(connection).has_table(SchemaVersion.__tablename__):
-            _check_version(connection, shown)
-            return
-        connection.rollback()
-        connection = connection.execution_options(fleet_writes=True)
-        with connection.begin():
-            Base.metadata.create_all(connection)
-            if connection.scalar(select(SchemaVersion.version)) is None:  # another process may have been faster
-                connection.execute(SchemaVersion.__table__.insert().values(version=VERSION))  # type: ignore[attr-defined]
-
-
-def _check_version(connection: Connection, shown: str) -> None:
-    found = connection.scalar(select(SchemaVersion.version))
-    if found is not None and found > VERSION:
-        raise UsageError(f"state {shown} was made by a newer fleet (tables {found}, this one knows {VERSION})", "upgrade fleet")
-
-
-def _cure(why: str) -> str:
-    with suppress(FleetError):
-        if "locked" in why:
-            return "another process keeps it busy; try again when that has ended"
-        if "not a database" in why or "malformed" in why:
-            return "restore a backup, or move it away: it is rebuilt from the routers, without escrow and history"
-        if "full" in why:
-            return "make room on the disk"
-        if "readonly" in why or "read-only" in why:
-            return "check owner and rights of the file and its folder"
-    return "check that the database can be reached, or give another place with --state"
+    Every row has all columns of the table.
+    """
+    if not rows:
+        return
+    kept = table.__table__
+    insert = (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert(kept)
+    keys = [column.name for column in kept.primary_key]
+    others = {column.name: insert.excluded[column.name] for column in kept.columns if column.name not in keys}
+    session.execute(insert.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
