@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ..events import Emit, Event
 from ..report import ChangeLine, FleetReport, RouterReport, sentence
+from .fitting import fitted, hanging
 
 STYLE = {
     "in sync": "green",
@@ -38,14 +39,15 @@ SIGN_STYLE = {"+": "green", "~": "yellow", "-": "red"}
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     plain = bool(os.environ.get("NO_COLOR")) or bool(os.environ.get("CI")) or not stream.isatty()
-    # Lines in a pipe are never wrapped and tables never squeezed: the reader is a program, or a pager.
+    # Lines in a pipe are never wrapped and tables never squeezed: the reader is a program, or a pager. Results are for
+    # copying, so a terminal breaks them itself; what is said to a person breaks at words.
     return Console(
         stderr=stderr,
         # Plain means no escape sequence at all; NO_COLOR alone would leave Rich its bold, and FORCE_COLOR everything.
         force_terminal=False if plain else None,
         no_color=plain,
         highlight=False,
-        soft_wrap=True,
+        soft_wrap=not (stderr and stream.isatty()),
         markup=False,
         emoji=False,
         width=None if stream.isatty() else 400,
@@ -74,7 +76,17 @@ def say(text: str | Text = "") -> None:
 
 def result(text: str | Text | Table = "") -> None:
     """A piece of the result, on standard output. The cells of a table are cleaned by `add_row`."""
-    _console(stderr=False).print(text if isinstance(text, Table) else clean(text))
+    console = _console(stderr=False)
+    if isinstance(text, Table):
+        console.print(fitted(text, console), soft_wrap=not console.is_terminal)
+    else:
+        console.print(clean(text))
+
+
+def _paragraph(text: Text) -> None:
+    """Prose of a result, wrapped at words on terminals."""
+    console = _console(stderr=False)
+    console.print(hanging(clean(text), console))
 
 
 def result_json(value: Mapping[str, object]) -> None:
@@ -88,12 +100,14 @@ def show_report(report: FleetReport, *, command_hint: str = "") -> None:
     for router in report.routers:
         if router.outcome == "in sync" and not router.notes:
             continue
-        result(_router(router, width))
+        _paragraph(_router(router, width))
+        if router.native:
+            result(_native(router))
     for note in report.notes:
-        result(Text(f"note: {note}", style="dim"))
+        _paragraph(Text(f"note: {note}", style="dim"))
     if report.not_enrolled:
-        result(Text(f"not enrolled, no peers for them yet: {', '.join(report.not_enrolled)}", style="yellow"))
-    result(Text(f"{report.overlay}: {sentence(report.routers)} in {report.seconds:.1f} s", style="bold"))
+        _paragraph(Text(f"not enrolled, no peers for them yet: {', '.join(report.not_enrolled)}", style="yellow"))
+    _paragraph(Text(f"{report.overlay}: {sentence(report.routers)} in {report.seconds:.1f} s", style="bold"))
     if command_hint:
         say(command_hint)
 
@@ -116,10 +130,13 @@ def _router(router: RouterReport, width: int) -> Text:
         text.append("\n    ").append_text(_change(change))
     for note in router.notes:
         text.append(f"\n    note: {note}", style="dim")
-    for request in router.native:
-        for line in request.splitlines():
-            text.append(f"\n      | {line}", style="cyan")
     return text
+
+
+def _native(router: RouterReport) -> Text:
+    """The vendor's own commands: never wrapped, they are for copying."""
+    lines = [f"      | {line}" for request in router.native for line in request.splitlines()]
+    return Text("\n".join(lines), style="cyan")
 
 
 def _change(change: ChangeLine) -> Text:
