@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from .fold import ANSI, Blocks, First
-from .network import BRANCHES, HUB, OFFLINE, PASSWORD, Network
+from .network import BRANCHES, HUB, LATE, OFFLINE, PASSWORD, Network
 from .screen import Screen
 from .shell import Shell
 
@@ -18,6 +18,12 @@ VICTIM = "pune"
 FEW = 4
 """Lines shown of what a command says to the person while it works."""
 ALL = 10_000
+
+
+SIMULATED = (
+    "the routers, and the Internet between them: no packet left this machine, and WireGuard encrypted none. "
+    f"Here a lost session is noticed after {LATE:.0f} s; WireGuard takes up to 15 s."
+)
 
 
 class Disappointed(Exception):
@@ -86,7 +92,9 @@ class Demo:
 
     def plan(self) -> None:
         """The first plan, on empty routers."""
-        self.screen.act("Plan", f"`plan` reads every router and shows what is missing. {OFFLINE} has no power yet. Nothing is written.")
+        self.screen.act(
+            "Plan", f"`plan` reads every router and shows what is missing. {OFFLINE} has no power yet. Nothing is written."
+        )
         said = self.fleet("plan", exits=2, whole=2, lines=6)
         self.expect("pending" in said, f"{OFFLINE} is reported as pending", "and stops nobody else")
         self.screen.blank()
@@ -105,13 +113,17 @@ class Demo:
 
     def late_router(self) -> None:
         """A branch that comes up later."""
-        self.screen.act("A late router", f"{OFFLINE} gets power. The next sync picks it up; of the others only the hub is written.")
+        self.screen.act(
+            "A late router", f"{OFFLINE} gets power. The next sync picks it up; of the others only the hub is written."
+        )
         self.network.branches[OFFLINE].set_offline(False)
         before = self.network.writes(but=OFFLINE)
         self.fleet("sync", "--yes", exits=0, whole=1, lines=3)
         self.screen.blank()
         self.pings(("mumbai", OFFLINE), arrive=True)
-        self.expect(before == self.network.writes(but=OFFLINE), "the other branches took no write", "the hub alone learned a peer")
+        self.expect(
+            before == self.network.writes(but=OFFLINE), "the other branches took no write", "the hub alone learned a peer"
+        )
 
     def nothing_left(self) -> None:
         """Once it is in sync, nothing is written."""
@@ -131,8 +143,8 @@ class Demo:
         """Somebody works on the hub by hand."""
         self.screen.act(
             "Drift",
-            f"Behind fleet's back the demo now works on {HUB} by hand, as a colleague might: it deletes {VICTIM}'s peer and adds "
-            "a notebook. The inventory did not change, so `plan` calls the difference drift: exit 2.",
+            f"Behind fleet's back the demo now works on {HUB} by hand, as a colleague might: it deletes {VICTIM}'s peer and "
+            "adds a notebook. The inventory did not change, so `plan` calls the difference drift: exit 2.",
         )
         for command in self.network.tamper(VICTIM):
             self.screen.by_hand(HUB, command)
@@ -161,11 +173,7 @@ class Demo:
         screen.facts(
             [
                 ("real", "the fleet commands and their exit codes; the files, shell scripts, API and SSH connections"),
-                (
-                    "simulated",
-                    "the routers, and the Internet between them: no packet left this machine, and WireGuard encrypted none. "
-                    "Here a lost session is noticed after 1 s; WireGuard takes up to 15 s.",
-                ),
+                ("simulated", SIMULATED),
                 ("left behind", "nothing: the temporary folder goes with the routers"),
                 ("real tunnels", "`make test`, as root on Linux, builds a network of namespaces and proves it with pings"),
                 ("your routers", 'README.md, "Five minutes to the first real routers"'),
@@ -212,4 +220,6 @@ class Demo:
         self.screen.pings(rows)
         for source, target, trace in rows:
             if arrive is not None and arrive == bool(trace.stopped):
-                raise Disappointed(f"the ping from {source} to {target} should {'' if arrive else 'not '}arrive: {trace.stopped}")
+                raise Disappointed(
+                    f"the ping from {source} to {target} should {'' if arrive else 'not '}arrive: {trace.stopped}"
+                )

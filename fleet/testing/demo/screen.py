@@ -64,7 +64,7 @@ class Screen:
         if not self.colour:
             self.console.out(text, end="", highlight=False)
             return
-        self.console.print(Syntax(text, "yaml", theme="ansi_dark", background_color="default", word_wrap=True))
+        self.console.print(Syntax(text.rstrip(), "yaml", theme="ansi_dark", background_color="default", word_wrap=True))
 
     def prompt(self, command: str) -> None:
         """The command line about to run."""
@@ -72,7 +72,7 @@ class Screen:
 
     def by_hand(self, router: str, command: str) -> None:
         """A command that somebody types on a router."""
-        self.console.print(Text.assemble((f"{router}# ", "magenta"), (command, "bold")), soft_wrap=True)
+        self.console.print(Text.assemble((f"{router}# ", "magenta"), (command, "bold")))
 
     def line(self, text: str) -> None:
         """One line of a command's result, with its own colours."""
@@ -80,7 +80,7 @@ class Screen:
 
     def aside(self, text: str) -> None:
         """One line of what a command says to the person, or the demo about it."""
-        self.console.print(Text.from_ansi(text, style="dim"), soft_wrap=True)
+        self.console.print(Text.from_ansi(text, style="dim"))
 
     def exited(self, code: int, seconds: float) -> None:
         """How the command ended."""
@@ -97,7 +97,9 @@ class Screen:
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         for source, target, trace in rows:
             answer = Text("no answer", style="red") if trace.stopped else Text("answers", style="green")
-            way = Text(trace.stopped, style="dim") if trace.stopped else Text("by " + arrow.join(trace.hops), style="dim")
+            # Without a route into a tunnel it leaves by the uplink, masqueraded.
+            stopped = f"{source} sends it to the Internet" if trace.stopped.endswith(" rewritten") else trace.stopped
+            way = Text(stopped or "by " + arrow.join(trace.hops), style="dim")
             table.add_row(Text("ping", style="bold"), f"{source}{arrow}{target}", answer, way)
         self.console.print(table, width=self.width)
 

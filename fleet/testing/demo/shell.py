@@ -10,14 +10,18 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 CLI: Final = (sys.executable, "-c", "from fleet.cli import main; main()")
 LIMIT: Final = 60.0
 """Seconds a command may take before the demo gives it up."""
+
+TERMINAL_DELAY: Final = 0.02
+"""Seconds: what was written before to a pseudo-terminal arrives a little later than what goes through a pipe."""
 
 KEPT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TERM", "COLORTERM", "NO_COLOR", "CI", "PYTHONPATH", "SYSTEMROOT", "TZ")
 """What a command inherits: nothing that could lead it to a real fleet, an SSH agent or somebody's keys."""
@@ -42,7 +46,7 @@ class Shell:
         else:
             read, write = pty.openpty()
             fcntl.ioctl(write, termios.TIOCSWINSZ, struct.pack("HHHH", 50, self._width, 0, 0))
-        with open(read, "rb", buffering=0) as output:
+        with open(read, "rb", buffering=0):  # closes it
             process = subprocess.Popen(
                 [*CLI, *arguments],
                 cwd=self._folder,
@@ -56,7 +60,7 @@ class Shell:
             try:
                 assert process.stderr is not None
                 with process.stderr:
-                    for text, aside in _lines({output: False, process.stderr: True}):
+                    for text, aside in _lines(read, process.stderr.fileno()):
                         show(text, aside)
                 return process.wait(LIMIT)
             except BaseException:
@@ -65,24 +69,26 @@ class Shell:
                 raise
 
 
-def _lines(streams: Mapping[IO[bytes], bool]) -> Iterator[tuple[str, bool]]:
-    """Lines of several streams as they come, each with the mark of its stream."""
-    left = dict.fromkeys(streams, b"")
+def _lines(output: int, error: int) -> Iterator[tuple[str, bool]]:
+    """Lines of both files as they come, True for those of standard error."""
+    left = {output: b"", error: b""}
     with selectors.DefaultSelector() as selector:
-        for stream in streams:
-            selector.register(stream, selectors.EVENT_READ)
+        for file in left:
+            selector.register(file, selectors.EVENT_READ)
         while selector.get_map():
-            ready = selector.select(LIMIT)
+            ready = {key.fd for key, _ in selector.select(LIMIT)}
             if not ready:
                 raise TimeoutError(f"no output for {LIMIT:.0f} s")
-            for key, _ in ready:
-                stream: IO[bytes] = key.fileobj  # type: ignore[assignment]  # what was registered
+            if ready == {error}:
+                time.sleep(TERMINAL_DELAY)
+                ready = {key.fd for key, _ in selector.select(0)}
+            for file in sorted(ready, key=list(left).index):
                 part = b""
                 with suppress(OSError):  # a pseudo-terminal ends with EIO (Linux)
-                    part = os.read(stream.fileno(), 65536)
-                *lines, left[stream] = (left[stream] + part).split(b"\n")
+                    part = os.read(file, 65536)
+                *lines, left[file] = (left[file] + part).split(b"\n")
                 if not part:
-                    selector.unregister(stream)
-                    lines += [left[stream]] if left[stream] else []
+                    selector.unregister(file)
+                    lines += [left[file]] if left[file] else []
                 for line in lines:
-                    yield line.decode(errors="replace").rstrip("\r"), streams[stream]
+                    yield line.decode(errors="replace").rstrip("\r"), file == error
