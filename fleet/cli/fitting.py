@@ -6,8 +6,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-GAP = 2
-"""Spaces between columns."""
+GAPS = (2, 1)
+"""Spaces between columns, the second where the first is too much."""
+
+HANG = 2
+"""Columns that the rest of a wrapped line is further in."""
 
 
 def fitted(table: Table, console: Console) -> Table | Text:
@@ -22,10 +25,11 @@ def fitted(table: Table, console: Console) -> Table | Text:
     columns = [[name, *(row[number] for row in rows)] for number, name in enumerate(names)]
     widths = [max(cell.cell_len for cell in column) for column in columns]
     floors = [max(map(_longest_word, column)) for column in columns]
-    room = console.width - GAP * (len(columns) - 1)
-    if sum(floors) > room:
+    gap = next((gap for gap in GAPS if sum(floors) + gap * (len(columns) - 1) <= console.width), None)
+    if gap is None:
         return _paragraphs(names, rows, console)
-    again = Table(box=None, pad_edge=False)
+    room = console.width - gap * (len(columns) - 1)
+    again = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for name, width in zip(names, _narrowed(widths, floors, room), strict=True):
         again.add_column(name, width=width, overflow="fold")
     for row in rows:
@@ -49,9 +53,9 @@ def hanging(text: Text, console: Console) -> Text:
     lines = []
     for line in text.split("\n", allow_blank=True):
         indent = len(line.plain) - len(line.plain.lstrip())
-        first, *rest = line[indent:].wrap(console, max(20, console.width - indent - GAP)) or [Text()]
+        first, *rest = line[indent:].wrap(console, max(20, console.width - indent - HANG)) or [Text()]
         lines.append(Text(" " * indent) + first)
-        lines += [Text(" " * (indent + GAP)) + part for part in rest]
+        lines += [Text(" " * (indent + HANG)) + part for part in rest]
     return Text("\n").join(lines)
 
 
