@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,36 +41,34 @@ class Call:
     cwd: Path
     uid: int = 0
     fds: tuple[int, int, int] = (0, 1, 2)
-    _out: list[str] = field(default_factory=list)
-    _err: list[str] = field(default_factory=list)
+    _said: list[tuple[int, str]] = field(default_factory=list)
 
     def out(self, text: str, end: str = "\n") -> None:
         """Say on standard output."""
-        self._out.append(text + end)
+        self._said.append((1, text + end))
 
     def err(self, text: str, end: str = "\n") -> None:
         """Say on standard error."""
-        self._err.append(text + end)
+        self._said.append((2, text + end))
 
     def flush(self) -> None:
         """Write what was said so far."""
-        for fd, said in ((self.fds[2], self._err), (self.fds[1], self._out)):
-            text = "".join(said).encode("utf-8", "surrogateescape")
-            said.clear()
+        said, self._said = self._said, []
+        for stream, pieces in itertools.groupby(said, key=lambda piece: piece[0]):
+            text = "".join(piece for _, piece in pieces).encode("utf-8", "surrogateescape")
             while text:
                 try:
-                    text = text[os.write(fd, text) :]
+                    text = text[os.write(self.fds[stream], text) :]
                 except OSError:  # the reader left, as in `nft list ruleset | head -1`
                     break
 
     def said(self) -> str:
         """What was said on standard output and not yet flushed."""
-        return "".join(self._out)
+        return "".join(text for stream, text in self._said if stream == 1)
 
     def adopt(self, inner: Call) -> None:
         """Say what a stand-in run inside this one said."""
-        self._out += inner._out
-        self._err += inner._err
+        self._said += inner._said
 
     def stdin(self) -> bytes:
         """All of standard input. Read only by tools that read it: a script may stand in the same pipe."""

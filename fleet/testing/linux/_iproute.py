@@ -165,7 +165,7 @@ def _complete(call: Call, wanted: RouteEntry) -> RouteEntry:
         raise Denied("RTNETLINK answers: No such device")
     if not kernel.device(wanted.device).up:
         raise Denied(
-            "Error: Device for nexthop is not up." if wanted.prefix.version == 4 else "RTNETLINK answers: Network is down"
+            "Error: Device for nexthop is not up." if wanted.prefix.version == 4 else "Error: Nexthop device is not up."
         )
     if wanted.source is not None and kernel.owner(wanted.source) is None:
         raise Denied("Error: Invalid prefsrc address." if wanted.prefix.version == 4 else "Error: Invalid source address.")
@@ -359,7 +359,8 @@ def rule(call: Call, family: int, words: list[str]) -> int:
     kernel, version = call.host.kernel, family or 4
     command, rest = (words[0], words[1:]) if words else ("show", [])
     if command in {"show", "list", "lst", "ls"}:
-        fixed = [(0, "from all lookup local"), (32766, "from all lookup main"), (32767, "from all lookup default")]
+        fixed = [(0, "from all lookup local"), (32766, "from all lookup main")]
+        fixed += [(32767, "from all lookup default")] if version == 4 else []
         mine = [(one.priority, one.text) for one in kernel.rules if one.version == version]
         for number, text in sorted([*mine, *fixed]):
             call.out(f"{number}:\t{text}")

@@ -124,6 +124,8 @@ class Iptables:
 
     def _delete(self, words: list[str]) -> None:
         name, *rest = words
+        if len(rest) == 1 and rest[0].isdigit() and name not in self._existing():
+            raise Refused(f"{self._program}: No chain/target/match by that name.")
         chain = self._chain(name)
         if len(rest) == 1 and rest[0].isdigit():
             if not 1 <= int(rest[0]) <= len(chain.rules):

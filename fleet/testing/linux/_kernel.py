@@ -24,11 +24,15 @@ class Denied(Exception):
 
 @dataclass
 class WgPeer:
-    """A peer as the kernel has it: `endpoint` is always an address, `keepalive` in seconds, 0 for off."""
+    """A peer as the kernel has it: `endpoint` is always an address, `keepalive` in seconds, 0 for off.
+
+    `endpoint_at` is when somebody set it, on the host's clock: what was learned since then counts more.
+    """
 
     public_key: str
     preshared_key: str | None = None
     endpoint: tuple[str, int] | None = None
+    endpoint_at: float = 0.0
     allowed_ips: tuple[IPNetwork, ...] = ()
     keepalive: int = 0
 
@@ -132,6 +136,7 @@ _SYSCTLS = {
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.default.rp_filter": "0",
     "net.ipv4.conf.all.src_valid_mark": "0",
+    "net.ipv4.conf.all.promote_secondaries": "0",
     "kernel.hostname": "linux",
     "kernel.osrelease": "6.1.0-26-amd64",
 }
@@ -228,7 +233,7 @@ class Kernel:
         device = self.device(name)
         if address not in device.addresses:
             raise Denied(f"Error: ipv{address.version}: {'A' if address.version == 4 else 'a'}ddress not found.")
-        device.addresses = [one for one in device.addresses if one != address]
+        device.addresses = [one for one in device.addresses if not self._goes_with(device, address, one)]
         left = [one for one in device.addresses if one.version == address.version]
         if not left and address.version == 4:
             self.routes = [route for route in self.routes if route.device != name or route.prefix.version != 4]
@@ -242,6 +247,14 @@ class Kernel:
         for one in left:
             if one.network == address.network:
                 self._connect(device, one)
+
+    def _goes_with(self, device: Device, gone: IPInterface, other: IPInterface) -> bool:
+        """A primary IPv4 address takes the secondary ones of its prefix with it, unless they are promoted."""
+        if other == gone:
+            return True
+        first = next(one for one in device.addresses if one.version == gone.version and one.network == gone.network)
+        promotes = self.sysctls["net.ipv4.conf.all.promote_secondaries"] == "1" or gone.version == 6
+        return first == gone and other.network == gone.network and not promotes
 
     def _connect(self, device: Device, address: IPInterface) -> None:
         network = address.network

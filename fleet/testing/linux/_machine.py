@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..sshd import Stdin
 from ._call import Call
 from ._server import guarded
 from ._tools import TOOLS, UNLOCKED
@@ -59,13 +61,21 @@ class Machine:
             "FLEET_SIM_UID": "0" if self.root else "1000",
         }
 
-    def run(self, command: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> tuple[bytes, bytes, int]:
-        """Run a command as sshd does: by the login's shell. Output, error output, exit status. Fits SshServer's handler."""
+    def run(self, command: str, stdin: bytes | Stdin = b"", env: Mapping[str, str] | None = None) -> tuple[bytes, bytes, int]:
+        """Run a command as sshd does, by the login's shell: output, error output, exit status. A handler for SshServer.
+
+        Returns when every process that holds the output has ended, as sshd does; one that must live on redirects it.
+        """
         if self.down.is_set():
             return b"", b"the simulated host is off\n", 255
-        pipes = (subprocess.PIPE,) * 3
-        process = self._spawn(["sh", "-c", command], {**self.environment, **(env or {})}, *pipes)
-        out, error = process.communicate(stdin)
+        reader, writer = os.pipe()
+        environment = {**self.environment, **(env or {})}
+        try:
+            process = self._spawn(["sh", "-c", command], environment, reader, subprocess.PIPE, subprocess.PIPE)
+        finally:
+            os.close(reader)
+        threading.Thread(target=_feed, args=(stdin, writer), name="stdin", daemon=True).start()
+        out, error = process.communicate()
         self._reaped(process)
         if self._reboot_wanted:
             self._reboot_wanted = False
@@ -172,6 +182,16 @@ class Machine:
             if mine and int(path.parent.name) != os.getpid():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+def _feed(stdin: bytes | Stdin, writer: int) -> None:
+    """Hand standard input on as it arrives, until its end or until nobody reads."""
+    source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
+    with contextlib.suppress(OSError):
+        while part := source.read(65536):
+            while part:
+                part = part[os.write(writer, part) :]
+    os.close(writer)
 
 
 class _Inner(Call):

@@ -64,17 +64,17 @@ class Transaction:
             return stream.take().text
         return "ip"
 
-    def _table(self, stream: Stream, missing: str = _MISSING) -> Table:
+    def _table(self, stream: Stream, missing: str = _MISSING, *, guess: bool = False) -> Table:
         family, token = self._family(stream), stream.name()
         table = self.ruleset.tables.get((family, token.text))
         if table is None:
             like = next((other.name for other in self.ruleset.tables.values() if other.family == family), "")
-            hint = f"; did you mean table \u2018{like}\u2019 in family {family}?" if like and missing != _MISSING else ""
+            hint = f"; did you mean table \u2018{like}\u2019 in family {family}?" if like and guess else ""
             raise NftError(f"{missing}{hint}", token)
         return table
 
     def _chain(self, stream: Stream, missing: str = _MISSING) -> tuple[Table, Chain, Token]:
-        table = self._table(stream, "No such file or directory")
+        table = self._table(stream, "No such file or directory", guess=True)
         token = stream.name()
         if token.text not in table.chains:
             raise NftError(missing, token)
@@ -104,32 +104,41 @@ class Transaction:
         if not stream.accept("{"):
             return
         stream.skip_separators()
+        placed: list[tuple[Chain, Rule]] = []
         while not stream.accept("}"):
             kind = stream.accept("chain", "set", "comment", "flags")
             if kind is None:
                 raise stream.unexpected()
             if kind.text == "chain":
-                self._chain_block(stream, table, stream.name().text)
+                placed += self._chain_block(stream, table, stream.name().text)
             elif kind.text == "set":
                 self._set_block(stream, table, stream.name().text)
             else:
                 stream.take()
             stream.skip_separators()
+        self._place_all(table, placed)
+
+    @staticmethod
+    def _place_all(table: Table, placed: list[tuple[Chain, Rule]]) -> None:
+        # The kernel is told of all chains of a block before their rules, which shows in the handles.
+        for chain, rule in placed:
+            chain.rules.append(table.place(rule))
 
     def _add_chain(self, stream: Stream, verb: str) -> None:
         table, token = self._table(stream, "No such file or directory"), stream.name()
         if verb == "create" and token.text in table.chains:
             raise NftError("Could not process rule: File exists", token)
         if stream.next.text == "{":
-            self._chain_block(stream, table, token.text)
+            self._place_all(table, self._chain_block(stream, table, token.text))
         elif token.text not in table.chains:
             table.chains[token.text] = Chain(token.text, table.next_handle())
 
-    def _chain_block(self, stream: Stream, table: Table, name: str) -> None:
+    def _chain_block(self, stream: Stream, table: Table, name: str) -> list[tuple[Chain, Rule]]:
         stream.expect("{")
         chain = table.chains.get(name)
         if chain is None:
             chain = table.chains[name] = Chain(name, table.next_handle())
+        placed: list[tuple[Chain, Rule]] = []
         stream.skip_separators()
         while not stream.accept("}"):
             if stream.next.text == "type" and stream.next.kind == "word":
@@ -139,10 +148,11 @@ class Transaction:
             elif stream.accept("comment"):
                 stream.name()
             else:
-                chain.rules.append(table.place(self._rule(stream, table)))
+                placed.append((chain, self._rule(stream, table)))
             if not stream.at_end_of_statement:
                 raise stream.unexpected()
             stream.skip_separators()
+        return placed
 
     def _policy(self, stream: Stream, chain: Chain) -> None:
         token = stream.name()
@@ -364,7 +374,7 @@ def nft(call: Call) -> int:
     call.need_root(
         "Operation not permitted (you must be root)\nnetlink: Error: cache initialization failed: Operation not permitted"
     )
-    text, name = " ".join(words), ""
+    text, name = " ".join(words) + "\n", ""
     if source is not None:
         name = "/dev/stdin" if source in {"-", "/dev/stdin"} else source
         try:
@@ -372,6 +382,7 @@ def nft(call: Call) -> int:
         except OSError as error:
             raise Refused(f'internal:0:0-0: Error: Could not open file "{source}": {error.strerror}\n\n') from None
     transaction = Transaction(call, call.host.nftables.clone(), handles="a" in flags, as_json="j" in flags)
+    text = text if text.endswith("\n") else text + "\n"
     try:
         transaction.run(text)
     except NftError as error:

@@ -202,6 +202,8 @@ def order(kind: str, text: str) -> tuple[int, int | str]:
         return (0, int(ipaddress.ip_address(text.partition("/")[0].partition("-")[0])))
     if kind in {"port", "number"}:
         return (0, int(text.partition("-")[0]))
+    if kind == "name":  # a string is a number in the machine's byte order
+        return (0, int.from_bytes(text.strip('"').encode(), "little"))
     tables: dict[str, dict[str, int]] = {
         "icmp": _ICMP,
         "icmpv6": _ICMPV6,

@@ -160,7 +160,7 @@ class RuleParser:
             self._stream.expect("packets")
         count, _, per = rate.partition("/")
         shown = {"limit": {"rate": int(count), "burst": burst, "per": per, **({"inv": True} if over else {})}}
-        return Statement(f"limit rate {over}{rate} burst {burst} packets", shown)
+        return Statement(f"limit rate {over}{rate}" + (f" burst {burst} packets" if burst != 5 else ""), shown)
 
     def _reject(self) -> Statement:
         self._stream.take()

@@ -184,7 +184,9 @@ def _set_lines(one: Set, handles: bool) -> Iterator[str]:
     if one.flags:
         yield f"\t\tflags {','.join(one.flags)}"
     if one.elements:
-        yield f"\t\telements = {{ {', '.join(one.elements)} }}"
+        width = 2 if one.kind.endswith("_addr") else 5
+        rows = [", ".join(one.elements[place : place + width]) for place in range(0, len(one.elements), width)]
+        yield "\t\telements = { " + ",\n\t\t\t     ".join(rows) + " }"
     yield "\t}"
 
 

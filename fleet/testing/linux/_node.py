@@ -85,8 +85,8 @@ class LinuxNode:
             known = ask(name) if ask is not None else None
         return known
 
-    def endpoint_moved(self, interface: str, peer_key: str) -> None:
-        """A configured endpoint changed: what was learned for the peer no longer counts."""
+    def forget_peer(self, interface: str, peer_key: str) -> None:
+        """The peer was removed: its session is gone even if it comes back at once."""
         if self.ether is not None:
             self.ether.forget(self.host, interface, peer_key)
 

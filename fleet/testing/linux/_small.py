@@ -69,17 +69,18 @@ def _load(call: Call, name: str, letters: str) -> int:
     except OSError as error:
         call.err(f'sysctl: cannot open "{name}": {error.strerror}')
         return 1
-    code = 0
+    code, wanted = 0, list[str]()
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if not line or line[0] in "#;":
             continue
-        if "=" not in line:
-            call.err(f"sysctl: {name}({number}): invalid syntax, continuing...")
+        if "=" in line:
+            wanted.append(line)
         else:
-            forgiven = line.startswith("-")
-            code = (_sysctl_one(call, line.lstrip("-"), letters) and not forgiven) or code
-    return int(code)
+            call.err(f"sysctl: {name}({number}): invalid syntax, continuing...")
+    for line in wanted:
+        code = _sysctl_one(call, line.lstrip("-"), letters) or code
+    return code
 
 
 _PING_VALUES: Final = frozenset({"-c", "-W", "-i", "-s", "-I", "-M", "-w", "-t", "-p", "-Q"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from ._call import Call, Refused, refuse
@@ -132,10 +133,16 @@ def _handshake_second(call: Call, device: Device, peer: WgPeer) -> int:
     return 0 if seen is None else int(call.host.wall(seen.at))
 
 
-def _endpoint(call: Call, device: Device, peer: WgPeer) -> str:
+def _current_endpoint(call: Call, device: Device, peer: WgPeer) -> tuple[str, int] | None:
     # The kernel moves a peer's endpoint to wherever authenticated packets come from (roaming).
     seen = call.host.handshake(device.name, peer.public_key)
-    endpoint = seen.endpoint if seen is not None else peer.endpoint
+    if seen is None or (peer.endpoint is not None and peer.endpoint_at > seen.at):
+        return peer.endpoint
+    return seen.endpoint
+
+
+def _endpoint(call: Call, device: Device, peer: WgPeer) -> str:
+    endpoint = _current_endpoint(call, device, peer)
     return shown_endpoint(endpoint) if endpoint else "(none)"
 
 
@@ -248,11 +255,7 @@ def _showconf(call: Call, rest: list[str]) -> None:
     if len(rest) != 1:
         raise Refused("Usage: wg showconf <interface>")
     device, wireguard = _device(call, rest[0])
-    peers = []
-    for peer in wireguard.peers.values():
-        seen = call.host.handshake(device.name, peer.public_key)
-        endpoint = seen.endpoint if seen else peer.endpoint
-        peers.append(WgPeer(peer.public_key, peer.preshared_key, endpoint, peer.allowed_ips, peer.keepalive))
+    peers = [replace(peer, endpoint=_current_endpoint(call, device, peer)) for peer in wireguard.peers.values()]
     call.out(showconf(wireguard.private_key, wireguard.listen_port, wireguard.fwmark, peers))
 
 
@@ -265,7 +268,7 @@ def _file(call: Call, name: str) -> bytes:
 
 
 def _set(call: Call, rest: list[str]) -> None:
-    if len(rest) < 3:
+    if len(rest) < 2:
         raise Refused(_SET_USAGE)
     name, *words = rest
     edit = _words(call, words)
@@ -376,9 +379,7 @@ def _apply_peer(call: Call, device: Device, wireguard: WgDevice, edit: PeerEdit)
     if edit.preshared_key is not None:
         peer.preshared_key = None if edit.preshared_key == ZERO_KEY else edit.preshared_key
     if edit.endpoint is not None:
-        if peer.endpoint != edit.endpoint:
-            call.host.endpoint_moved(device.name, edit.public_key)
-        peer.endpoint = edit.endpoint
+        peer.endpoint, peer.endpoint_at = edit.endpoint, call.host.clock.now()
     if edit.keepalive is not None:
         peer.keepalive = edit.keepalive
     if edit.replace_allowed:

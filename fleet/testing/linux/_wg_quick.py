@@ -155,13 +155,22 @@ class _Runner:
             raise _Failed(code)
         for address in config.addresses:
             self._cmd("ip", "-6" if ":" in address else "-4", "address", "add", address, "dev", self._name)
-        self._cmd("ip", "link", "set", "mtu", config.mtu or "1420", "up", "dev", self._name)
+        self._cmd("ip", "link", "set", "mtu", config.mtu or self._guessed_mtu(), "up", "dev", self._name)
         if config.dns:
             self._cmd("resolvconf", "-a", self._name, "-m", "0", "-x")
         wireguard = kernel.device(self._name).wg
         prefixes = [prefix for peer in (wireguard.peers.values() if wireguard else ()) for prefix in peer.allowed_ips]
         for prefix in sorted(prefixes, key=lambda prefix: (-prefix.prefixlen, str(prefix))):
             self._route(prefix)
+
+    def _guessed_mtu(self) -> str:
+        """80 less than the largest MTU on the way to an endpoint, else to the default route, else 1500."""
+        kernel = self._call.host.kernel
+        wireguard = kernel.device(self._name).wg
+        ends = [peer.endpoint[0] for peer in (wireguard.peers.values() if wireguard else ()) if peer.endpoint]
+        routes = [kernel.lookup(ipaddress.ip_address(end)) for end in ends or ["0.0.0.0"]]
+        mtus = [kernel.devices[route.device].mtu for route in routes if route is not None and route.device in kernel.devices]
+        return str(max(mtus, default=1500) - 80)
 
     def _route(self, prefix: ipaddress.IPv4Network | ipaddress.IPv6Network) -> None:
         config, family = self._config, f"-{prefix.version}"

@@ -14,14 +14,17 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
+
+import paramiko
 
 from .._nodes import Clock
 from ..ether import Ether
+from ..sshd import Faults, Forward, SshServer
 from . import _files, _firewalld, _ufw
 from ._call import Call
 from ._kernel import Kernel, parse_interface
@@ -35,6 +38,17 @@ from ._timers import Timers
 from ._tools import Firewall
 
 Init = Literal["systemd", "rc.local"]
+
+
+class SshOptions(TypedDict, total=False):
+    """Options of `serve_ssh`, as of SshServer."""
+
+    passwords: Mapping[str, str] | None
+    authorized: Iterable[str]
+    host_key: paramiko.PKey | None
+    forward: Forward
+    faults: Faults | None
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,7 @@ class LinuxSimulator(Machine, LinuxNode):
     login is root; if not, `sudo` (without password) tells whether it may become root. `tools_version` is that of
     wireguard-tools. `names` resolves endpoint names beside what the ether knows; change it to move a name.
     `wireguard_module` False: only the userspace implementation. `missing`: tools this host does not have.
+    `boots` counts starts, `sleepers` the `sleep` commands that wait now.
     """
 
     def __init__(
@@ -94,7 +109,8 @@ class LinuxSimulator(Machine, LinuxNode):
         self.names, self.port_forwards = dict(names or {}), dict[int, int]()
         self.root, self.sudo, self.username = root, sudo, username
         self.tools_version = tools_version
-        self.boots = 0
+        self.boots = self.sleepers = 0
+        self._ssh: list[SshServer] = []
         self._public = [host for host in public_hosts if _is_address(host)]
         self._init, self._firewall, self._module = init, firewall, wireguard_module
         self._own_directory = directory is None
@@ -121,11 +137,19 @@ class LinuxSimulator(Machine, LinuxNode):
         if self.ether is not None:
             self.ether.detach(self)
         self.down.set()
+        for server in self._ssh:
+            server.close()
         self.timers.close()
         self.kill_processes()
         self._server.close()
         if self._own_directory:
             shutil.rmtree(self.root_path, ignore_errors=True)
+
+    def serve_ssh(self, **options: Unpack[SshOptions]) -> SshServer:
+        """An SSH server of this host, closed with it. Options as of SshServer; a reboot breaks its connections."""
+        server = SshServer(self.run, **options)
+        self._ssh.append(server)
+        return server
 
     # --- time ----------------------------------------------------------------------------------------------------------
 
@@ -140,9 +164,13 @@ class LinuxSimulator(Machine, LinuxNode):
     def wait(self, seconds: float) -> bool:
         """Wait on the host's clock; False when the host went down meanwhile."""
         deadline = self.clock.now() + seconds
-        while (left := deadline - self.clock.now()) > 0:
-            if self.down.wait(min(left, Timers.POLL)):
-                return False
+        self.sleepers += 1
+        try:
+            while (left := deadline - self.clock.now()) > 0:
+                if self.down.wait(min(left, Timers.POLL)):
+                    return False
+        finally:
+            self.sleepers -= 1
         return True
 
     # --- boot ----------------------------------------------------------------------------------------------------------
@@ -151,6 +179,8 @@ class LinuxSimulator(Machine, LinuxNode):
         """Runtime state is lost; what is enabled on disk comes back."""
         self.down.set()
         self.timers.clear()
+        for server in self._ssh:
+            server.drop_connections()
         self.kill_processes()
         self.down.clear()
         self._boot()
@@ -167,9 +197,11 @@ class LinuxSimulator(Machine, LinuxNode):
             self._forget_peers()
             self.nftables = Ruleset()
             self.kernel = Kernel(self.name, wireguard_module=self._module)
-            self.kernel.forgotten = self.endpoint_moved
+            self.kernel.forgotten = self.forget_peer
             self._connect()
         self._fresh_run()
+        if self._init == "systemd":  # its own sysctl.d/50-default.conf
+            self.kernel.sysctls["net.ipv4.conf.all.promote_secondaries"] = "1"
         self.shell("sysctl -q --system")
         if self.firewalld is not None:
             self.firewalld.start()
@@ -183,7 +215,7 @@ class LinuxSimulator(Machine, LinuxNode):
     def _forget_peers(self) -> None:
         for interface in self.wireguard():
             for peer in interface.peers:
-                self.endpoint_moved(interface.name, peer.public_key)
+                self.forget_peer(interface.name, peer.public_key)
 
     def _fresh_run(self) -> None:
         for path in ("run", "tmp"):
@@ -242,6 +274,7 @@ class LinuxSimulator(Machine, LinuxNode):
         if self.firewalld is not None:
             zone = self.firewalld.permanent.zones["public"]
             zone.lists["interfaces"] = [f"eth{number}" for number in range(len(self.lans) + 1)]
+            zone.forward = not hardened  # since firewalld 1.0 a zone forwards among its own interfaces unless told not to
             self.firewalld.save()
 
     # --- for tests -----------------------------------------------------------------------------------------------------
