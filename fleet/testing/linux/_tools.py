@@ -44,7 +44,7 @@ UNLOCKED: Final = frozenset({"sleep", "wg-quick", "systemctl", "systemd-run", "s
 
 LINKS: Final[tuple[str, ...]] = tuple(
     """
-    sh cat sed awk grep egrep fgrep mktemp mv cp ln rm mkdir rmdir chmod touch install sync dd
+    sh bash cat sed awk grep egrep fgrep mktemp mv cp ln rm mkdir rmdir chmod touch install sync dd
     sort uniq tr cut head tail wc tee cmp diff comm paste od seq base64 sha256sum md5sum printf echo
     ls find xargs dirname basename readlink stat test [ true false env expr nohup setsid kill timeout flock nproc
     """.split()  # noqa: SIM905 - forty quoted words would hide the list
