@@ -2,7 +2,10 @@
 
 read.py     one burst of prints
 meaning.py  what their rows mean
-write.py    changes as commands (commands.py: set and remove)
+write.py    changes as commands (commands.py: set and remove; parting.py: what goes, under a guard)
+guard.py    the armed undo: two scheduler entries (undo/: their script; script.py: its language)
+leftover.py what a lost cleanup left disabled
+guarded.py  one pass with its guard, confirm, cleanup and trip
 opening.py  openings as commands
 rules.py    openings as firewall rules, both ways
 table.py    where rules stand
@@ -18,10 +21,10 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from ... import Ask, Driver, Limit, Limits, Link, Observed, Peer, Probe, ProbeResult, Request, RouterPlan, Script
-from . import tools
+from . import guarded, tools
 from .meaning import Native, observed_from
 from .read import read_rows
-from .write import CANNOT_STAGE, Renderer
+from .write import CANNOT_STAGE
 
 
 class MikrotikOptions(BaseModel):
@@ -41,7 +44,7 @@ class MikrotikDriver(Driver):
     Options: ClassVar[type[BaseModel]] = MikrotikOptions
     limits: ClassVar[Limits] = Limits(
         unit="item",
-        guard="none",
+        guard="emulated",
         makes_keys=True,
         stages_keys=False,
         empty_allowed_ips=False,  # allowed-address is mandatory (sheet 3.1)
@@ -56,9 +59,9 @@ class MikrotikDriver(Driver):
         return observed_from(rows, missing, link.target, self.limits)
 
     def render(self, plan: RouterPlan, observed: Observed) -> Script:
-        """One step per change, by the ids of `observed`. Raises Unsupported for what `limits` forbid."""
+        """One step per change, by the ids of `observed`. Raises Unsupported for what `limits` forbid, or too long an undo."""
         assert isinstance(observed.native, Native)
-        return Script(guarded=Renderer(plan, observed.native).batches())
+        return guarded.script(plan, observed.native)
 
     def probe(self, probe: Probe, observed: Observed) -> Ask[ProbeResult] | None:
         """`/ping`, which needs policy `test`."""

@@ -21,7 +21,7 @@ from ... import (
     sorted_networks,
 )
 from ...model import IPInterface, IPNetwork, Preshared
-from . import resolve, rules
+from . import guard, leftover, resolve, rules
 from .read import ADDRESSES, CLOCK, DEVICE_MODE, INTERFACES, PEERS, RESOURCE, ROUTES, Rows, refuse_old
 from .rules import Families, Owned
 from .table import Table
@@ -41,6 +41,12 @@ HIDDEN_VALUE: Final = "*****"
 """What a secret reads as without policy `sensitive`, and from 7.21 on perhaps with it (sheet 2)."""
 
 
+UNGUARDED: Final = (
+    "the scheduler is not allowed here (/system/device-mode), so the router cannot undo a change by itself: "
+    "set a device mode that has `scheduler`"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Native:
     """What rendering needs from the read: rows with their ids, valid until the router reboots (sheet 4), no secrets."""
@@ -53,14 +59,21 @@ class Native:
     tables: Mapping[str, Table]
     owned: Mapping[tuple[str, str], tuple[Owned, ...]]
     schedulers: Mapping[str, Row]
+    guards: Mapping[str, tuple[Row, ...]]
+    menus: frozenset[str]
     underlay: Families = frozenset({4})
+
+    def allowed(self, interface: str) -> frozenset[IPNetwork]:
+        """Every allowed IP of every peer of an interface, parking places and disabled peers included."""
+        rows = (row for (name, _key), row in self.peers.items() if name == interface)
+        return frozenset(prefix for row in rows for prefix in parse_networks(row.get("allowed-address", "")))
 
 
 def observed_from(rows: Rows, missing: frozenset[str], target: Target, limits: Limits) -> Observed:
     """The normalised configuration. RouterOS has one view: what is stored is what runs, so `running` is None.
 
     Objects that are disabled or invalid do not work and are reported as absent (addresses, routes, rules) or disabled
-    (interfaces, peers); dynamic ones belong to the router (sheet 4) and are left out.
+    (interfaces, peers); dynamic ones belong to the router (sheet 4) and are left out. Disabled ones of ours are `leftovers`.
     """
     version = refuse_old(rows[RESOURCE])
     resource = rows[RESOURCE][0]
@@ -74,24 +87,30 @@ def observed_from(rows: Rows, missing: frozenset[str], target: Target, limits: L
         except ValueError:
             # Nothing fleet could have made; its neighbours must stay readable.
             notes.append(f"WireGuard interface {name!r} has a name or key that fleet does not use: left alone")
+    narrowed = _narrowed(limits, rows, missing)
+    if narrowed.guard == "none":
+        notes.append(UNGUARDED)
     return Observed(
         stored=stored,
         live={name: _live(name, interface, rows[PEERS]) for name, interface in stored.items()},
         version=resource.get("version", ""),
         model=resource.get("board-name", ""),
-        limits=_narrowed(limits, rows, missing),
+        limits=narrowed,
+        guard=guard.seen(native.guards, rows[CLOCK][0] if rows[CLOCK] else {}),
         connected=_connected(rows, native.interfaces),
         clock=parse_clock(rows[CLOCK][0]) if rows[CLOCK] else None,
+        leftovers=tuple(each.says for each in leftover.found(native, target.overlay)),
         notes=tuple(notes),
         native=native,
     )
 
 
 def _narrowed(limits: Limits, rows: Rows, missing: frozenset[str]) -> Limits:
-    # Device mode `home` has no scheduler (sheet 5.3): an entry could neither be added nor run.
+    # Device mode `home` has no scheduler (sheet 5.3): an entry could neither be added nor run. Safe mode is no substitute: it
+    # ends with the session that took it, and a change is proven, and confirmed, on another one (sheet 5.1).
     unscheduled = any(row.get("scheduler") in ("false", "no") for row in rows[DEVICE_MODE])
     if unscheduled or resolve.MENU in missing:
-        limits = replace(limits, reresolve=False)
+        limits = replace(limits, reresolve=False, guard="none")
     if missing & {ADDRESSES[6], ROUTES[6], rules.FILTER[6]}:
         limits = replace(limits, ipv6=False)
     return limits
@@ -115,13 +134,15 @@ def _native(rows: Rows, version: tuple[int, ...], missing: frozenset[str], targe
         tables=tables,
         owned={claim: tuple(each) for claim, each in owned.items()},
         schedulers={interface: row for interface, row in served if interface is not None},
+        guards=guard.armed_in(rows[resolve.MENU], target.overlay),
+        menus=frozenset(rows) - missing,
         underlay=frozenset(outside - ({6} if rules.FILTER[6] in missing else set())),
     )
 
 
 def _peer_rows(rows: Sequence[Row]) -> dict[tuple[str, str], Row]:
     """By (interface, public key): a key may stand on two interfaces (sheet 3.2). Without the secrets."""
-    kept = (".id", "comment", "disabled")
+    kept = (".id", "comment", "disabled", "allowed-address", "endpoint-address", "endpoint-port", "persistent-keepalive")
     return {
         (row.get("interface", ""), row.get("public-key", "")): {name: row[name] for name in kept if name in row}
         for row in rows

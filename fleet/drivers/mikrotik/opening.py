@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ... import Mark, Opening, RouterPlan, Words
 from . import rules
 from .commands import rule_removals, set_row
 from .meaning import Native
+from .parting import rule_disablings
 from .rules import Owned, Rule
 
 
 class OpeningWriter:
-    """Writes the rules of openings for one plan against one read. Pure."""
+    """Writes the rules of openings for one plan against one read. Pure.
 
-    def __init__(self, plan: RouterPlan, native: Native, mark: Mark) -> None:
+    With a `tag` a guard is armed: rules are then only made, with the tag, and disabled. One that must be enabled or moved
+    is made anew, so that the undo finds the old one where and as it was.
+    """
+
+    def __init__(self, plan: RouterPlan, native: Native, mark: Mark, tag: str = "") -> None:
         self._plan = plan
         self._native = native
         self._mark = mark
+        self._tag = tag
 
     def opened(self, interface: str, opening: Opening) -> tuple[list[Words], list[Words]]:
         """What brings the rules of an opening about: now, and when that is in place."""
@@ -24,13 +32,17 @@ class OpeningWriter:
         drops: list[Words] = []
         for rule in self._rules(interface, opening):
             found = next((each for each in sorted(owned, key=lambda each: not each.holds) if rules.says(each, rule)), None)
-            if found is not None and (found.holds or not rule.last):
+            if found is not None and (found.holds or not (rule.last or self._tag)):
                 owned.remove(found)
                 accepts += self._repaired(found, rule, interface, opening)
             else:
                 (drops if rule.last else accepts).append(self._add_rule(rule, interface, opening))
-        stale = rule_removals(owned)
+        stale = self.gone(owned)
         return ([*accepts, *stale], drops) if accepts else ([*drops, *stale], [])
+
+    def gone(self, owned: Sequence[Owned]) -> list[Words]:
+        """Rules that are wanted no longer: removed, under a guard disabled."""
+        return rule_disablings(owned) if self._tag else rule_removals(owned)
 
     def _rules(self, interface: str, opening: Opening) -> list[Rule]:
         wanted = self._plan.desired.get(interface)
@@ -49,7 +61,7 @@ class OpeningWriter:
         return requests
 
     def _add_rule(self, rule: Rule, interface: str, opening: Opening) -> Words:
-        comment = rules.comment_of(self._mark, interface, opening.identity)
+        comment = rules.comment_of(self._mark, interface, opening.identity, self._tag)
         place = self._place(rule, interface, opening)
         before = (("place-before", place),) if place is not None else ()
         return Words(f"{rule.menu}/add", (*rule.words, ("comment", comment), *before))

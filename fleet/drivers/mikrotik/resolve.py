@@ -15,11 +15,16 @@ from .rules import owner
 from .values import Row, is_yes, parse_duration
 
 MENU: Final = "/system/scheduler"
-FIELDS: Final = (".id", "name", "interval", "on-event", "policy", "disabled", "comment")
+FIELDS: Final = (".id", "name", "interval", "on-event", "policy", "next-run", "disabled", "comment")
+"""The guard's entries are in this menu, too."""
+
 IDENTITY: Final = "reresolve"
 INTERVAL: Final = 60.0
 STALE: Final = "150s"
 POLICY: Final = frozenset({"read", "write"})
+KEPT: Final = ("interval", "on-event", "policy")
+"""What makes the entry; a repair sets these."""
+
 
 # `:toip` gives nil for what is no address; `last-handshake` is absent until the first handshake (sheet 3.1).
 _SCRIPT: Final = (
@@ -38,10 +43,15 @@ def script_for(interface: str) -> str:
     return _SCRIPT.format(interface=interface, stale=STALE)
 
 
+def entry_name(overlay: str, interface: str) -> str:
+    """The name of the entry."""
+    return f"fleet-{overlay}-{interface}-{IDENTITY}"
+
+
 def entry_for(mark: Mark, interface: str) -> tuple[tuple[str, str], ...]:
     """The words of the entry."""
     return (
-        ("name", f"fleet-{mark.overlay}-{interface}-{IDENTITY}"),
+        ("name", entry_name(mark.overlay, interface)),
         ("interval", "1m"),
         ("on-event", script_for(interface)),
         ("policy", ",".join(sorted(POLICY))),
@@ -57,9 +67,13 @@ def ours(row: Row, overlay: str) -> str | None:
 
 def works(row: Row, interface: str) -> bool:
     """True if the entry is enabled and does exactly what we would write."""
+    return not is_yes(row, "disabled") and says(row, interface)
+
+
+def says(row: Row, interface: str) -> bool:
+    """True if the entry, when enabled, does exactly what we would write."""
     return (
-        not is_yes(row, "disabled")
-        and parse_duration(row.get("interval", "0")) == INTERVAL
+        parse_duration(row.get("interval", "0")) == INTERVAL
         and row.get("on-event", "").strip() == script_for(interface)
         and set(row.get("policy", "").split(",")) >= POLICY
     )

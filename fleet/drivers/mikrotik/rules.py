@@ -70,6 +70,11 @@ class Owned:
         return not is_yes(self.row, "disabled") and not is_yes(self.row, "invalid")
 
     @property
+    def disabled(self) -> bool:
+        """Disabled by somebody, or by a guarded change that it goes with."""
+        return is_yes(self.row, "disabled")
+
+    @property
     def holds(self) -> bool:
         """Enabled, and standing where it works."""
         return self.enabled and self.placed
@@ -85,9 +90,9 @@ class Owned:
         return 6 if self.menu.startswith("/ipv6") else 4
 
 
-def comment_of(mark: Mark, interface: str, identity: str) -> str:
-    """The comment of a rule."""
-    return f"{mark} {interface} {identity}"
+def comment_of(mark: Mark, interface: str, identity: str, tag: str = "") -> str:
+    """The comment of a rule. `tag` is that of the guard under which it is made."""
+    return f"{mark} {interface} {identity} {tag}".rstrip()
 
 
 def owner(row: Row, overlay: str) -> tuple[str, str] | None:

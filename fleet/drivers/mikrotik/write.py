@@ -6,6 +6,7 @@ an earlier batch of the same plan makes has no id yet: its step sends nothing, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, TypeAlias, assert_never
 
 from ... import (
@@ -45,6 +46,7 @@ from . import resolve
 from .commands import removals, rule_removals, set_row
 from .meaning import Native
 from .opening import OpeningWriter
+from .parting import Parting, disablings
 from .read import ADDRESSES, INTERFACES, PEERS, ROUTES
 from .values import Row, join_networks, mark_of, marked, yes
 
@@ -54,13 +56,17 @@ CANNOT_STAGE: Final = "RouterOS holds one key per interface: the next one cannot
 
 
 class Renderer:
-    """Renders one plan against one read. Pure: holds nothing but its two arguments."""
+    """Renders one plan against one read. Pure: holds nothing but its arguments.
 
-    def __init__(self, plan: RouterPlan, native: Native) -> None:
+    With a `tag` a guard is armed, and what goes is only disabled.
+    """
+
+    def __init__(self, plan: RouterPlan, native: Native, tag: str = "") -> None:
         self._plan = plan
         self._native = native
         self._mark = Mark(plan.target.overlay, plan.target.router)
-        self._openings = OpeningWriter(plan, native, self._mark)
+        self._openings = OpeningWriter(plan, native, self._mark, tag)
+        self._parting = Parting(plan, native, self._mark) if tag else None
 
     def batches(self) -> tuple[Batch, ...]:
         """The plan's batches, and two more kinds that the missing order of tagged writes (sheet 1.4) demands.
@@ -91,33 +97,37 @@ class Renderer:
             case SetInterface():
                 return self._set_interface(change)
             case RemoveInterface():
-                return removals(INTERFACES, [self._native.interfaces.get(change.interface)])
+                return self._remove_interface(change.interface)
             case AddAddress():
                 return [self._add_address(change)]
             case RemoveAddress():
-                return removals(ADDRESSES[change.address.version], self._address_rows(change.interface, change.address))
+                return self._remove_address(change)
             case AddPeer():
                 return [self._add_peer(change)]
             case SetPeer():
                 return self._set_peer(change)
             case RemovePeer():
-                return removals(PEERS, [self._native.peers.get((change.interface, change.old.public_key))])
+                return self._remove_peer(change)
             case AddRoute():
                 return [self._add_route(change)]
             case SetRoute():
                 return self._set_route(change)
             case RemoveRoute():
-                return removals(ROUTES[change.old.prefix.version], self._route_rows(change.interface, change.old.prefix))
+                rows = self._route_rows(change.interface, change.old.prefix)
+                return self._gone(ROUTES[change.old.prefix.version], rows)
             case AddOpening() | SetOpening():
                 return self._openings.opened(change.interface, change.wanted)[0]
             case RemoveOpening():
-                return rule_removals(self._native.owned.get((change.interface, change.old.identity), ()))
+                return self._openings.gone(self._native.owned.get((change.interface, change.old.identity), ()))
             case ActivateKey():
                 return self._activate(change)
             case StageKey() | DropStagedKey() | Reapply():
                 raise Unsupported(f"{self._plan.target.router}: {change}: not possible", f"{CANNOT_STAGE}; plan again")
             case _:
                 assert_never(change)
+
+    def _gone(self, menu: str, rows: Sequence[Row | None]) -> list[Words]:
+        return disablings(menu, rows) if self._parting else removals(menu, rows)
 
     # ---- interfaces
     def _add_interface(self, change: AddInterface) -> list[Words]:
@@ -151,6 +161,11 @@ class Renderer:
         return requests + (self._reresolve(wanted) if old.reresolve != wanted.reresolve else [])
 
     def _activate(self, change: ActivateKey) -> list[Words]:
+        if self._parting:
+            raise Unsupported(
+                f"{self._plan.target.router}: {change}: cannot be undone by the router, which shows its private key to nobody",
+                "nothing was written; give the router a new interface for the new key",
+            )
         private_key = self._plan.private_keys.get(change.interface)
         if private_key is None:
             raise Unsupported(
@@ -167,15 +182,22 @@ class Renderer:
     def _reresolve(self, wanted: Interface) -> list[Words]:
         row = self._native.schedulers.get(wanted.name)
         if not wanted.reresolve:
-            return removals(resolve.MENU, [row])
+            return self._gone(resolve.MENU, [row])
         entry = resolve.entry_for(self._mark, wanted.name)
         if row is None:
             return [Words(f"{resolve.MENU}/add", entry)]
         kept = tuple((name, value) for name, value in entry if name not in ("name", "comment"))
         return [set_row(resolve.MENU, row, *kept, ("disabled", "no"))]
 
+    def _remove_interface(self, name: str) -> list[Words]:
+        return self._parting.interface(name) if self._parting else removals(INTERFACES, [self._native.interfaces.get(name)])
+
     def _emptied(self, change: RemoveInterface) -> Step:
         name = change.interface
+        if self._parting:
+            routes = [(prefix.version, row) for prefix, row in self._native.routes.get(name, ()) if self._is_ours(row)]
+            requests = self._parting.inside(name, routes)
+            return Step(f"interface {name}: disable what is inside it", tuple(requests), (), "interface")
         requests = removals(PEERS, [row for (interface, _key), row in self._native.peers.items() if interface == name])
         for address, row in self._native.addresses.get(name, ()):
             requests += removals(ADDRESSES[address.version], [row])
@@ -188,6 +210,12 @@ class Renderer:
     # ---- addresses and routes
     def _address_rows(self, interface: str, address: IPInterface) -> list[Row]:
         return [row for each, row in self._native.addresses.get(interface, ()) if each == address]
+
+    def _remove_address(self, change: RemoveAddress) -> list[Words]:
+        rows = self._address_rows(change.interface, change.address)
+        if self._parting:
+            return self._parting.addresses(change.address.version, rows)
+        return removals(ADDRESSES[change.address.version], rows)
 
     def _add_address(self, change: AddAddress) -> Words:
         menu = ADDRESSES[change.address.version]
@@ -243,6 +271,11 @@ class Renderer:
         if wanted.disabled:
             words.append(("disabled", "yes"))
         return Words(f"{PEERS}/add", tuple(words))
+
+    def _remove_peer(self, change: RemovePeer) -> list[Words]:
+        if self._parting:
+            return self._parting.peer(change)
+        return removals(PEERS, [self._native.peers.get((change.interface, change.old.public_key))])
 
     def _set_peer(self, change: SetPeer) -> list[Words]:
         wanted, differing = change.wanted, change.differing

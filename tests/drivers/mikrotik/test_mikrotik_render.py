@@ -352,6 +352,6 @@ def test_the_account_commands_hold_no_password() -> None:
 
 def test_the_driver_says_what_it_cannot_do() -> None:
     limits = DRIVER.limits
-    assert (limits.unit, limits.guard, limits.stages_keys, limits.empty_allowed_ips) == ("item", "none", False, False)
+    assert (limits.unit, limits.guard, limits.stages_keys, limits.empty_allowed_ips) == ("item", "emulated", False, False)
     assert limits.forbidden(StageKey(interface="wg0", key=NEW)) is not None
     assert TARGET.overlay == "acme"
