@@ -52,6 +52,7 @@ class Noc:
     folder: Path
     overlay: dict[str, Any] = field(default_factory=dict)
     routers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    without: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -62,9 +63,9 @@ class Noc:
         """The inventory file."""
         return self.folder / "fleet.yaml"
 
-    def write(self, without: Sequence[str] = ()) -> None:
-        """Write the inventory of the whole lab, `overlay` and `routers` merged over it; JSON is YAML."""
-        routers = {site.name: self._router(site) for site in self.topology.sites if site.name not in without}
+    def write(self) -> None:
+        """Write the inventory of the lab but `without`, with `overlay` and `routers` merged over it; JSON is YAML."""
+        routers = {site.name: self._router(site) for site in self.topology.sites if site.name not in self.without}
         document = {
             "overlay": {"name": "acme", "ipv4": "10.100.0.0/20", "lan_supernets": ["192.168.0.0/16"], **self.overlay},
             "defaults": {"driver": "wg-quick", "username": "root", "ssh_key": f"file:{self.topology.client.path}"},
@@ -83,8 +84,9 @@ class Noc:
         return next(one.address for one in self.topology.hubs if one.name == hub.name)
 
     def bench(self) -> list[str]:
-        """`--at` options for every branch that is on the bench."""
-        on = [branch for branch in self.topology.branches if branch.bench in self.topology.lab.cables]
+        """`--at` options for every branch that is on the bench and in the inventory."""
+        cables = self.topology.lab.cables
+        on = [branch for branch in self.topology.branches if branch.bench in cables and branch.name not in self.without]
         return [word for branch in on for word in ("--at", f"{branch.name}={branch.bench_address}")]
 
     def command(self, *arguments: str) -> list[str]:
@@ -93,7 +95,9 @@ class Noc:
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """A clean one: nothing of the host's own SSH agent, known hosts or fleet settings."""
-        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "FLEET_ACTOR": "noc@lab", "NO_COLOR": "1"} | dict(extra or {})
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "FLEET_ACTOR": "noc@lab", "NO_COLOR": "1"} | dict(
+            extra or {}
+        )
 
     def fleet(self, *arguments: str, extra: Mapping[str, str] | None = None, timeout: float = 240) -> Run:
         """Run `fleet` and wait."""

@@ -15,7 +15,7 @@ import pytest
 from .handmade import PORT, address, join
 from .measure import PingStream, eventually, ping, public_key, reaches, wg_peers
 from .router import Init
-from .topology import Topology, build
+from .topology import Firewall, Topology, build
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab-handmade")]
 
@@ -150,7 +150,7 @@ def _alive(pid: int) -> bool:
     ],
 )
 def test_a_hardened_hub_drops_the_tunnel_until_somebody_opens_its_chain(
-    tmp_path: Path, firewall: str, init: Init, repair: str
+    tmp_path: Path, firewall: Firewall, init: Init, repair: str
 ) -> None:
     with build(tmp_path, branches=1, hub_firewall=firewall, hub_init=init) as network:
         branch, hub = network.branches[0], network.hub

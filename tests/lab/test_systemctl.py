@@ -13,7 +13,9 @@ from .router import Disk, LabRouter
 
 pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("lab-handmade")]
 
-ONESHOT = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'echo %i >>/root/ran'\nExecStop=/bin/rm -f /root/ran\n"
+ONESHOT = (
+    "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'echo %i >>/root/ran'\nExecStop=/bin/rm -f /root/ran\n"
+)
 INSTALL = "[Install]\nWantedBy=multi-user.target\n"
 
 

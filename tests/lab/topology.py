@@ -11,13 +11,15 @@ mapping after 30 s. The bench is a second way from the NOC to a branch that is s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from .net import Cable, Lab, Node, Plug, everywhere
 from .router import Client, Disk, Init, LabRouter
 
+Firewall = Literal["", "nftables", "iptables"]
 NAMESERVER = "192.0.2.53"
 ENDPOINT = "vpn.example.com"
 MAPPING_SECONDS = 30
@@ -29,7 +31,7 @@ table inet corporate {
 		type filter hook input priority filter; policy drop;
 		iif "lo" accept
 		ct state established,related accept
-		iifname "wan" tcp dport 22 accept comment "bastion, ticket 4711"
+		iifname { "wan", "bench" } tcp dport 22 accept comment "bastion, ticket 4711"
 		icmp type echo-request accept
 	}
 	chain passing {
@@ -39,7 +41,7 @@ table inet corporate {
 	}
 }
 """
-"""Somebody else's firewall, as one finds it on a hub: everything dropped that is not named."""
+"""Somebody else's firewall, as one finds it in the field: everything dropped that is not named."""
 
 HARDENED_IPTABLES = """#!/bin/sh
 iptables-restore <<'END'
@@ -50,6 +52,7 @@ iptables-restore <<'END'
 -A INPUT -i lo -j ACCEPT
 -A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
 -A INPUT -i wan -p tcp -m tcp --dport 22 -m comment --comment "bastion, ticket 4711" -j ACCEPT
+-A INPUT -i bench -p tcp -m tcp --dport 22 -j ACCEPT
 -A INPUT -p icmp -j ACCEPT
 -A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT
 -A FORWARD -i lan -o wan -j ACCEPT
@@ -198,6 +201,10 @@ class Topology:
         """Take branches (default all) off the bench: from now on the tunnel is the only way in."""
         self.lab.unplug(*(branch.bench for branch in branches or self.branches if branch.bench in self.lab.cables))
 
+    def stage(self, *branches: Branch) -> None:
+        """Put branches on the bench."""
+        self.lab.plug(*(branch.bench for branch in branches if branch.bench not in self.lab.cables))
+
     def close(self) -> None:
         """End everything."""
         self.lab.close()
@@ -239,7 +246,7 @@ class Resolver(Node):
         self.expect(holder, "ready")
 
 
-def _firewall(kind: str, init: Init) -> dict[str, str]:
+def _firewall(kind: Firewall, init: Init) -> dict[str, str]:
     """Files of somebody else's firewall: `nftables`, `iptables` or none."""
     load = {"nftables": "nft -f /etc/nftables.conf", "iptables": "/etc/iptables/load", "": ""}[kind]
     rules = {"nftables": {"/etc/nftables.conf": HARDENED}, "iptables": {"/etc/iptables/load": HARDENED_IPTABLES}, "": {}}[kind]
@@ -256,49 +263,50 @@ def build(
     *,
     branches: int = 3,
     hubs: int = 1,
-    hub_firewall: str = "",
-    inits: Sequence[Init] = ("systemd", "rc.local"),
+    hub_firewall: Firewall = "",
+    branch_firewall: Firewall = "",
     hub_init: Init = "systemd",
+    inits: Sequence[Init] = ("systemd", "rc.local"),
+    files: Mapping[str, str] | None = None,
 ) -> Topology:
     """Make the network with blank routers that run, their LANs, and nothing between them.
 
-    `folder` takes the SSH key and the zone. `hub_firewall` is "" for none, `nftables` or `iptables`: hardened by somebody
-    else. Branches take their init from `inits` in turn.
+    `folder` takes the SSH key and the zone. Firewalls are somebody else's and drop what they do not name. Branches take
+    their init from `inits` in turn. `files` are put on every router before its first start.
     """
+    client = Client.make(folder)
+    hub_disk = Disk(hub_init, NAMESERVER, client.public, _firewall(hub_firewall, hub_init) | dict(files or {}))
+    branch_disks = [
+        Disk(init, NAMESERVER, client.public, _firewall(branch_firewall, init) | dict(files or {}))
+        for init in (inits[number % len(inits)] for number in range(branches))
+    ]
     lab = Lab()
     try:
-        return _build(lab, folder, branches, hubs, hub_firewall, inits, hub_init)
+        topology = _build(lab, folder, client, [hub_disk] * hubs, branch_disks)
+        for firewall, sites in ((hub_firewall, topology.hubs), (branch_firewall, topology.branches)):
+            units = [site.router for site in sites if firewall and site.router.init == "systemd"]
+            everywhere(lambda router: router.systemctl("enable", "--now", firewall), units)  # noqa: B023 - used at once
     except BaseException:
         lab.close()
         raise
+    return topology
 
 
-def _build(
-    lab: Lab, folder: Path, branches: int, hubs: int, hub_firewall: str, inits: Sequence[Init], hub_init: Init
-) -> Topology:
-    client = Client.make(folder)
+def _build(lab: Lab, folder: Path, client: Client, hub_disks: list[Disk], branch_disks: list[Disk]) -> Topology:
     internet, zone = _internet(lab, folder)
-    lab.add(Resolver(internet, zone))
     noc = Node("noc")
-    disk = Disk(hub_init, NAMESERVER, client.public, _firewall(hub_firewall, hub_init))
-    made_hubs = [_hub(lab, number, disk) for number in range(1, hubs + 1)]
-    made = [
-        _branch(lab, noc, number, Disk(inits[(number - 1) % len(inits)], NAMESERVER, client.public))
-        for number in range(1, branches + 1)
-    ]
-    sites: list[Site] = [*made_hubs, *made]
-    lab.add(
-        noc, *(node for site in sites for node in (site.router, site.host)), *(b.carrier for b in made), *(b.nat for b in made)
-    )
+    hubs = [_hub(lab, number, disk) for number, disk in enumerate(hub_disks, 1)]
+    branches = [_branch(lab, noc, number, disk) for number, disk in enumerate(branch_disks, 1)]
+    sites: list[Site] = [*hubs, *branches]
+    lab.add(Resolver(internet, zone), noc, *(node for site in sites for node in (site.router, site.host)))
+    lab.add(*(node for branch in branches for node in (branch.carrier, branch.nat)))
     noc.sh("ip link add name bench type bridge; ip address add 172.31.0.1/24 dev bench; ip link set bench up")
-    lab.plug(*_cables(internet, noc, made_hubs, made))
-    everywhere(lambda branch: branch.carrier.masquerade(mapping_seconds=MAPPING_SECONDS), made)
-    everywhere(lambda branch: branch.nat.masquerade(), made)
-    topology = Topology(lab, internet, noc, made_hubs, made, client, zone)
-    topology.name(ENDPOINT, made_hubs[0].address)
+    lab.plug(*_cables(internet, noc, hubs, branches))
+    everywhere(lambda branch: branch.carrier.masquerade(mapping_seconds=MAPPING_SECONDS), branches)
+    everywhere(lambda branch: branch.nat.masquerade(), branches)
+    topology = Topology(lab, internet, noc, hubs, branches, client, zone)
+    topology.name(ENDPOINT, hubs[0].address)
     everywhere(lambda site: site.router.boot(), sites)
-    if hub_firewall and hub_init == "systemd":
-        everywhere(lambda hub: hub.router.systemctl("enable", "--now", hub_firewall), made_hubs)
     return topology
 
 
