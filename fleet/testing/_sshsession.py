@@ -164,12 +164,12 @@ class Connection(paramiko.ServerInterface):
         if faults.drop_after_exec == number:
             self.drop()
         elif faults.stall_exec != number:
+            self._sessions -= 1
             with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
                 channel.sendall(out)
                 channel.sendall_stderr(error)
                 channel.send_exit_status(code)
-            self._sessions -= 1
-            channel.close()
+                channel.close()
 
     # --- forwarding ----------------------------------------------------------------------------------------------------
 
@@ -206,4 +206,5 @@ def _pump(channel: paramiko.Channel, target: socket.socket) -> None:
                 channel.sendall(part)
             if not ready and channel.closed:
                 break
-    channel.close()
+    with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+        channel.close()

@@ -156,10 +156,10 @@ def test_a_jump_refuses_what_it_cannot_reach_or_may_not_forward(server: SshServe
             transport.open_channel("direct-tcpip", ("127.0.0.1", server.port), ("127.0.0.1", 0), timeout=5)
 
 
-def test_right_credentials_can_be_refused() -> None:
-    with SshServer(echo, passwords={USER: PASSWORD}, faults=Faults(refuse_auth=True)) as server:
-        with pytest.raises(paramiko.AuthenticationException), login(server):
-            pass
+def test_right_credentials_can_be_refused(server: SshServer) -> None:
+    server.faults = Faults(refuse_auth=True)
+    with pytest.raises(paramiko.AuthenticationException), login(server):
+        pass
 
 
 def test_a_connection_can_close_at_once(server: SshServer) -> None:

@@ -33,9 +33,10 @@ def configure(host: LinuxSimulator, address: str, peer: str, allowed_ips: str, *
 
 @contextmanager
 def two_sites(**hub_options: object) -> Iterator[tuple[Ether, LinuxSimulator, LinuxSimulator]]:
-    """Ether on a frozen clock, hub `hq` with 192.168.1.0/24, branch `mumbai` behind NAT with 192.168.20.0/24; both configured."""
+    """On a frozen clock: hub `hq` with 192.168.1.0/24, branch `mumbai` behind NAT with 192.168.20.0/24; both configured."""
     ether = Ether(Clock(frozen=True), recovery=0)
-    hub = LinuxSimulator("hq", ether, public_hosts=(HUB_WAN, "vpn.example.com"), lans=("192.168.1.0/24",), **hub_options)  # type: ignore[arg-type]
+    hosts = (HUB_WAN, "vpn.example.com")
+    hub = LinuxSimulator("hq", ether, public_hosts=hosts, lans=("192.168.1.0/24",), **hub_options)  # type: ignore[arg-type]
     branch = LinuxSimulator("mumbai", ether, lans=("192.168.20.0/24",))
     with hub, branch:
         keys = {host.name: make_key(host) for host in (hub, branch)}

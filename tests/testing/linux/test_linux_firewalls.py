@@ -88,7 +88,7 @@ def test_a_missing_route_stops_a_ping() -> None:
 
 
 def test_masquerading_into_the_tunnel_rewrites_sources_and_an_exception_before_it_does_not() -> None:
-    with two_sites(firewall="nftables") as (ether, hub, branch):
+    with two_sites(firewall="nftables") as (ether, hub, _branch):
         hub.plant_nftables("table ip nat { chain post { type nat hook postrouting priority srcnat; masquerade; }; }")
         assert "rewritten" in ether.trace(hub, "192.168.1.5", "192.168.20.5").stopped
         hub.ok("nft insert rule ip nat post oifname wg0 accept")
