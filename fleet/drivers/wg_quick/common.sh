@@ -9,6 +9,7 @@ DIR=$ROOT/etc/wireguard
 [ -n "$ROOT" ] || PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 WORK=
+NEW=
 
 say() { printf 'fleet: %s\n' "$*" >&2; }
 fail() { code=$1; shift; say "$*"; exit "$code"; }
@@ -27,7 +28,7 @@ make_work() {
         WORK=
     done
     [ -n "$WORK" ] || fail 13 "no writable directory for temporary files (tried /run, /dev/shm, /tmp)"
-    trap 'rm -rf "$WORK"' EXIT
+    trap 'rm -rf "$WORK" "$NEW"' EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 141' PIPE

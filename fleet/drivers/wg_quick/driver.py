@@ -31,7 +31,15 @@ class WgQuickDriver(Driver):
     port: ClassVar[int] = 22
     jump: ClassVar[bool] = True
     Options: ClassVar[type[BaseModel]] = Options
-    limits: ClassVar[Limits] = Limits(unit="file", makes_keys=True, stages_keys=True, empty_allowed_ips=True, routes="static")
+    limits: ClassVar[Limits] = Limits(
+        unit="file",
+        guard="emulated",
+        saves_on_confirm=True,
+        makes_keys=True,
+        stages_keys=True,
+        empty_allowed_ips=True,
+        routes="static",
+    )
 
     def observe(self, link: Link) -> Observed:
         """One exec. Raises RouterError, Unparseable."""
@@ -41,7 +49,7 @@ class WgQuickDriver(Driver):
         return read.observed(read_frames(reply.text), self.limits, target.overlay, target.interfaces, sudo)
 
     def render(self, plan: RouterPlan, observed: Observed) -> Script:
-        """One exec in one step that covers every change."""
+        """One exec in one step that covers every change; under guard, one before it that arms the undo."""
         return write.render(plan, observed)
 
     def check(self, request: Request, reply: Reply) -> None:

@@ -1,13 +1,19 @@
 # Making openings: the opposite direction of firewall_read.sh.
 
+# A switch of the kernel; under guard its old value is noted for the undo.
+switch() { # PATH VALUE
+    [ -z "${GUARD_NOTES:-}" ] || echo "$1 $(cat "$1") $2" >>"$GUARD_NOTES"
+    echo "$2" >"$1"
+}
+
 switch_forwarding() { # LIST
-    if forwarding_wanted "$1" 4 && ! forwarding_on 4; then echo 1 >"$(forwarding_path 4)"; fi
+    if forwarding_wanted "$1" 4 && ! forwarding_on 4; then switch "$(forwarding_path 4)" 1; fi
     if forwarding_wanted "$1" 6 && ! forwarding_on 6; then
         # A forwarding host ignores router advertisements unless accept_ra is 2 (kernel ip-sysctl): keep its uplink.
         for ra in "$ROOT"/proc/sys/net/ipv6/conf/*/accept_ra; do
-            [ "$(cat "$ra" 2>/dev/null)" != 1 ] || echo 2 >"$ra"
+            [ "$(cat "$ra" 2>/dev/null)" != 1 ] || switch "$ra" 2
         done
-        echo 1 >"$(forwarding_path 6)"
+        switch "$(forwarding_path 6)" 1
     fi
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from ...driver import GuardSeen
 from ...errors import Unparseable
 from ...model import Endpoint, IPInterface, IPNetwork, PublicKey, Secret
 from .conf import Line
@@ -45,18 +46,36 @@ class KernelInterface:
 
 
 @dataclass(slots=True)
+class View:
+    """Files by name, what is known of keys by interface, and digests of helpers by interface.
+
+    `keys` holds public halves by where the private one is: `conf`, `key`, `key.next`, `key.prev`.
+    """
+
+    files: dict[str, File] = field(default_factory=dict)
+    keys: dict[str, dict[str, PublicKey]] = field(default_factory=dict)
+    helpers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Frames:
     """Everything one observe says, by interface name where it belongs to one.
 
-    `keys` holds public halves by where the private one is: `conf`, `key`, `key.next`, `key.prev`.
+    `saved` is what lies in /etc/wireguard. `pending` are the interfaces that a plan under guard has touched, each as its
+    files will be once confirmed (an empty view: removed); `off` those that will not come up at boot.
     `routes` are (prefix, protocol). `openings` are (state, identity) with state live, dead or stray.
+    `busy`: another script of ours is at work. `leftovers` and `undone` are names and lines for the operator.
     """
 
     system: dict[str, str] = field(default_factory=dict)
-    files: dict[str, File] = field(default_factory=dict)
+    saved: View = field(default_factory=View)
+    pending: dict[str, View] = field(default_factory=dict)
+    off: set[str] = field(default_factory=set)
+    guard: GuardSeen | None = None
+    busy: bool = False
+    leftovers: list[str] = field(default_factory=list)
+    undone: list[str] = field(default_factory=list)
     enabled: set[str] = field(default_factory=set)
-    keys: dict[str, dict[str, PublicKey]] = field(default_factory=dict)
-    helpers: dict[str, str] = field(default_factory=dict)
     kernel: dict[str, KernelInterface] = field(default_factory=dict)
     clock: int = 0
     up: set[str] = field(default_factory=set)
@@ -65,6 +84,11 @@ class Frames:
     routes: dict[str, list[tuple[IPNetwork, str]]] = field(default_factory=dict)
     openings: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     resolving: set[str] = field(default_factory=set)
+    into: View = field(default_factory=View)
+
+    def __post_init__(self) -> None:
+        """Files that are told belong to what is saved until the script says otherwise."""
+        self.into = self.saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +149,7 @@ def _file(frames: Frames, section: Section) -> None:
         if line[0] != "!" or int(told) != number or kind not in {"PrivateKey", "PresharedKey", "Other"}:
             raise ValueError(f"line {number} of {section.words[0]}")
         lines.append(Line("", number, hidden=kind))
-    frames.files[" ".join(section.words[:-1])] = File(section.words[-1], tuple(lines))
+    frames.into.files[" ".join(section.words[:-1])] = File(section.words[-1], tuple(lines))
 
 
 def _boot(frames: Frames, section: Section) -> None:
@@ -135,11 +159,35 @@ def _boot(frames: Frames, section: Section) -> None:
 
 def _key(frames: Frames, section: Section) -> None:
     if len(section.words) > 2:  # without a third word there is no key, or one that `wg pubkey` refuses
-        frames.keys.setdefault(section.words[0], {})[section.words[1]] = PublicKey(section.words[2])
+        frames.into.keys.setdefault(section.words[0], {})[section.words[1]] = PublicKey(section.words[2])
 
 
 def _helper(frames: Frames, section: Section) -> None:
-    frames.helpers[section.words[0]] = section.words[1]
+    frames.into.helpers[section.words[0]] = section.words[1]
+
+
+def _guard(frames: Frames, section: Section) -> None:
+    frames.guard = GuardSeen(section.words[0], float(max(0, int(section.words[1]))))
+
+
+def _busy(frames: Frames, _section: Section) -> None:
+    frames.busy = True
+
+
+def _leftover(frames: Frames, section: Section) -> None:
+    frames.leftovers.append(section.words[0])
+
+
+def _undone(frames: Frames, section: Section) -> None:
+    frames.undone = [line[1:] for line in section.body]
+
+
+def _pending(frames: Frames, section: Section) -> None:
+    frames.into = frames.pending[section.words[0]] = View()
+
+
+def _off(frames: Frames, section: Section) -> None:
+    frames.off.add(section.words[0])
 
 
 def _openings(frames: Frames, section: Section) -> None:
@@ -222,6 +270,12 @@ _READERS: Final[dict[str, Reader]] = {
     "boot": _boot,
     "key": _key,
     "helper": _helper,
+    "guard": _guard,
+    "busy": _busy,
+    "leftover": _leftover,
+    "undone": _undone,
+    "pending": _pending,
+    "off": _off,
     "openings": _openings,
     "resolving": _resolving,
     "dump": _dump,

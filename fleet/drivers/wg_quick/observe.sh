@@ -28,29 +28,59 @@ public_half() { # prints nothing for no key or a broken one
     printf '%s\n' "$key" | wg pubkey 2>/dev/null
 }
 
-frame_interface() { # FILE INTERFACE OVERLAY
-    if enabled_at_boot "$2"; then echo "@boot $2 enabled"; else echo "@boot $2 disabled"; fi
-    printf '@key %s conf %s\n' "$2" "$(conf_interface "$1" privatekey | tail -n 1 | public_half)"
+# The files of an interface as they are saved, or as they wait to be confirmed (VIEW says which).
+place() { if [ "$VIEW" = pending ]; then latest "$1"; else echo "$DIR/$1"; fi; } # NAME
+
+frame_interface() { # INTERFACE OVERLAY
+    conf=$(place "$1.conf")
+    [ -f "$conf" ] || return 0
+    frame_file "$conf" "$1.conf" "$2"
+    printf '@key %s conf %s\n' "$1" "$(conf_interface "$conf" privatekey | tail -n 1 | public_half)"
     for kind in key key.next key.prev; do
-        [ ! -s "$DIR/$2.$kind" ] || printf '@key %s %s %s\n' "$2" "$kind" "$(public_half <"$DIR/$2.$kind")"
+        half=$(place "$1.$kind")
+        [ ! -s "$half" ] || printf '@key %s %s %s\n' "$1" "$kind" "$(public_half <"$half")"
     done
-    list=$(list_path "$2")
+    list=$(place "fleet-$1.list")
     [ -f "$list" ] || list=/dev/null
-    [ "$list" = /dev/null ] || frame_file "$list" "${list##*/}" "$3"
-    echo "@helper $2 $(digest "$(helper_path "$2")")"
-    [ "$list" != /dev/null ] || grep -q "fleet:$3:" "$1" || return 0
+    [ "$list" = /dev/null ] || frame_file "$list" "fleet-$1.list" "$2"
+    echo "@helper $1 $(digest "$(place "fleet-$1.sh")")"
+    [ "$VIEW" = pending ] || ! touched "$1" || return 0
+    [ "$list" != /dev/null ] || grep -q "fleet:$2:" "$conf" || return 0
     overlay_of_list=$(list_overlay "$list")
-    if [ "${overlay_of_list:-$3}" = "$3" ] && link_exists "$2"; then
-        echo "@openings $2"
-        firewall_live "$list" "$3" "$2"
-        ! resolving "$2" || echo "@resolving $2"
+    if [ "${overlay_of_list:-$2}" = "$2" ] && link_exists "$1"; then
+        echo "@openings $1"
+        firewall_live "$list" "$2" "$1"
+        ! resolving "$1" || echo "@resolving $1"
     fi
+}
+
+touched() { [ -d "$GUARD" ] && grep -qsxF "$1" "$GUARD/interfaces"; } # INTERFACE
+
+# An undo that is armed, or was cut off; then what its plan has changed and not saved.
+frame_guard() { # OVERLAY
+    if has flock && [ -f "$LOCK" ] && ! (flock -n 9) 9<"$LOCK" && holder >/dev/null; then echo "@busy"; fi
+    if found=$(guard_found); then
+        left=$(($(cat "$found/due") - $(seconds)))
+        [ "$found" = "$GUARD" ] || left=0
+        echo "@guard $(cat "$found/plan") $left"
+    elif [ -d "$NEXT" ]; then echo "@leftover ${NEXT##*/}"
+    fi
+    case $(cat "$LAST" 2>/dev/null) in undone*not*) echo "@undone"; sed 's/^/=/' "$LAST" ;; esac
+    [ -d "$GUARD" ] || return 0
+    VIEW=pending
+    while read -r name; do
+        echo "@pending $name"
+        grep -qsxF "$name" "$GUARD/removed" && continue
+        if grep -qs "^boot_off $name\$" "$GUARD/after"; then echo "@off $name"; fi
+        frame_interface "$name" "$1"
+    done <"$GUARD/interfaces"
+    VIEW=saved
 }
 
 # Keys and counters of every interface; private keys and preshared keys of others never leave the router.
 frame_dump() { # OVERLAY
     : >"$WORK/marked"
-    for conf in "$DIR"/*.conf; do
+    for conf in "$DIR"/*.conf "$NEXT"/*.conf; do
         [ ! -f "$conf" ] || conf_ours "$conf" "$1" | awk -v i="$(basename "$conf" .conf)" '{ print i "\t" $1 }' >>"$WORK/marked"
     done
     echo "@dump $(date +%s)"
@@ -85,7 +115,7 @@ frame_system() {
     echo "model=$(first_line "$ROOT/sys/class/dmi/id/product_name")$(first_line "$ROOT/proc/device-tree/model")"
     if has_systemd; then echo init=systemd; elif has_openrc; then echo init=openrc; else echo init=rc.local; fi
     tools=
-    for tool in wg-quick bash nft iptables ufw firewall-cmd; do ! has "$tool" || tools="$tools $tool"; done
+    for tool in wg-quick bash nft iptables ufw firewall-cmd flock; do ! has "$tool" || tools="$tools $tool"; done
     nft_works || tools="$tools no-nft"
     echo "tools=$tools"
     writable=yes
@@ -94,18 +124,23 @@ frame_system() {
     echo "writable=$writable"
 }
 
+VIEW=saved
+
 observe() { # OVERLAY
     has wg || fail 10 "wg is not there"
     if [ -e "$DIR" ] && ! { [ -r "$DIR" ] && [ -x "$DIR" ]; }; then fail 11 "$DIR cannot be read"; fi
+    guard_paths "$1"
     make_work
     echo "@fleet 1"
     frame_system
     for conf in "$DIR"/*.conf; do
         [ -f "$conf" ] || continue
         [ -r "$conf" ] || fail 11 "$conf cannot be read"
-        frame_file "$conf" "${conf##*/}" "$1"
-        frame_interface "$conf" "$(basename "$conf" .conf)" "$1"
+        name=$(basename "$conf" .conf)
+        if enabled_at_boot "$name"; then echo "@boot $name enabled"; fi
+        frame_interface "$name" "$1"
     done
+    frame_guard "$1"
     frame_dump "$1"
     frame_network
     echo "@end"

@@ -18,7 +18,7 @@ _SAYS: Final[dict[int, tuple[str, str]]] = {
     13: ("the router cannot write its files", "remount the file system read-write (`mount -o remount,rw /`), then sync again"),
     14: ("the disk is full, nothing was changed", "free some space on the file system of /etc, then sync again"),
     15: (
-        "a file changed while we looked, nothing was changed",
+        "a file changed while we looked, nothing was saved",
         "somebody else is at work on this router: sync again when done",
     ),
     16: ("the kernel refused the configuration, the previous one runs", "look at the reason given, correct it and sync again"),
@@ -28,6 +28,17 @@ _SAYS: Final[dict[int, tuple[str, str]]] = {
         "correct its rules, or leave it out under `manage:`",
     ),
     19: ("the interface could not be enabled at boot", "look at `systemctl status wg-quick@INTERFACE` on the router"),
+    20: (
+        "the guard of this plan fired or was replaced, nothing was saved",
+        "the previous configuration runs: look at the difference with `fleet plan`, then sync again",
+    ),
+    21: (
+        "the guard of another run is armed, nothing was changed",
+        "it undoes that change by itself: sync again when it is gone",
+    ),
+    22: ("the change was confirmed before, nothing was undone", "look at the difference with `fleet plan`"),
+    23: ("the guard could not be armed, nothing was changed", "correct the reason given, then sync again"),
+    24: ("another sync is writing to this router, nothing was changed", "sync again when it has ended"),
 }
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{30,}=*")

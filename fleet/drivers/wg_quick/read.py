@@ -23,7 +23,7 @@ from ...model import (
     Route,
 )
 from .conf import Conf, addresses_of, number_of, read_peer
-from .frames import Frames, KernelInterface, KernelPeer
+from .frames import Frames, KernelInterface, KernelPeer, View
 from .listing import Listing, opening_named, read_listing
 
 ROUTE_PROTOCOL: Final = "87"
@@ -34,26 +34,40 @@ _ALL_WRITES: Final = frozenset(change.__name__ for change in get_args(Change))
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """The driver's own part of an Observed: the frames, and how root is reached."""
+    """The driver's own part of an Observed: the frames, how root is reached, and whose marks are ours."""
 
     frames: Frames
     sudo: bool
+    overlay: str
+
+    def view(self, interface: str) -> View:
+        """Where the files of an interface are read from for editing: those that wait to be confirmed, else the saved ones."""
+        return self.frames.pending.get(interface, self.frames.saved)
 
     def conf(self, interface: str) -> Conf:
         """The file of an interface, fresh for editing; empty if there is none."""
-        file = self.frames.files.get(f"{interface}.conf")
-        return Conf(file.lines if file else ())
+        return _conf(self.view(interface), interface)
 
     def listing(self, interface: str) -> Listing:
-        """The list of an interface, fresh for editing; empty if there is none, or none that we could have written.
+        """The list of an interface, fresh for editing; empty if there is none."""
+        return _listing(self.view(interface), interface)
 
-        The whole file is ours, so a broken one is not an error: what is missing in it is written again.
-        """
-        file = self.frames.files.get(f"fleet-{interface}.list")
-        try:
-            return read_listing([line.text for line in file.lines]) if file else Listing()
-        except ValueError:
-            return Listing()
+
+def _conf(view: View, interface: str) -> Conf:
+    file = view.files.get(f"{interface}.conf")
+    return Conf(file.lines if file else ())
+
+
+def _listing(view: View, interface: str) -> Listing:
+    """Empty for a list that we could not have written.
+
+    The whole file is ours, so a broken one is not an error: what is missing in it is written again.
+    """
+    file = view.files.get(f"fleet-{interface}.list")
+    try:
+        return read_listing([line.text for line in file.lines]) if file else Listing()
+    except ValueError:
+        return Listing()
 
 
 def hooked(conf: Conf, interface: str) -> bool:
@@ -64,15 +78,16 @@ def hooked(conf: Conf, interface: str) -> bool:
 
 def observed(frames: Frames, limits: Limits, overlay: str, wanted: tuple[str, ...], sudo: bool) -> Observed:
     """Both views, normalised alike. Raises Unparseable for a broken file of ours; one of others is noted and left out."""
-    native = Native(frames, sudo)
-    notes: list[str] = []
+    native = Native(frames, sudo, overlay)
+    notes = [f"a guard fired: {line}" for line in frames.undone]
     stored: dict[str, Interface] = {}
-    for name in sorted(frames.files):
-        if name.endswith(".conf"):
-            interface = _stored(name.removesuffix(".conf"), native, overlay, notes)
-            if interface is not None:
-                stored[interface.name] = interface
-    running = {name: _running(name, kernel, stored.get(name), frames) for name, kernel in frames.kernel.items()}
+    for name in sorted(file.removesuffix(".conf") for file in frames.saved.files if file.endswith(".conf")):
+        interface = _stored(name, frames.saved, frames, overlay, notes)
+        if interface is not None:
+            stored[name] = interface
+    known = {**stored, **_pending(frames, overlay)}
+    running = {name: _running(name, kernel, known.get(name), frames) for name, kernel in frames.kernel.items()}
+    running |= {name: replace(known[name], disabled=True) for name in frames.off & set(known) if name not in running}
     stored = {name: _with_kernel_key(interface, running.get(name)) for name, interface in stored.items()}
     return Observed(
         stored=stored,
@@ -81,20 +96,45 @@ def observed(frames: Frames, limits: Limits, overlay: str, wanted: tuple[str, ..
         version=_version(frames.system),
         model=frames.system.get("model") or frames.system.get("kernel", ""),
         limits=_limits(frames, limits, native, wanted),
+        guard=frames.guard,
+        settled=not frames.busy,
         connected=_connected(frames),
         clock=float(frames.clock),
         rights=_rights(frames),
+        leftovers=_leftovers(frames),
         notes=tuple(notes),
         native=native,
     )
 
 
+def _pending(frames: Frames, overlay: str) -> dict[str, Interface]:
+    """Interfaces under guard as they are once confirmed: marks, lists and names of endpoints are nowhere else yet.
+
+    Re-resolving starts with the confirm; a window is shorter than the 150 s after which it is needed.
+    """
+    found = {name: _stored(name, view, frames, overlay, []) for name, view in frames.pending.items()}
+    return {name: replace(interface, disabled=False) for name, interface in found.items() if interface is not None}
+
+
+def _leftovers(frames: Frames) -> tuple[str, ...]:
+    folders = [f"/etc/wireguard/{name} holds files of a change that was never confirmed" for name in frames.leftovers]
+    keys = [f"the previous private key of {name} is still there" for name in previous_keys(frames)]
+    return (*folders, *keys)
+
+
+def previous_keys(frames: Frames) -> list[str]:
+    """Interfaces whose key of before is still in its file."""
+    return sorted(name for name, keys in frames.saved.keys.items() if "key.prev" in keys and name not in frames.pending)
+
+
 # ------------------------------------------------------------------------------------------------------- stored
-def _stored(name: str, native: Native, overlay: str, notes: list[str]) -> Interface | None:
-    conf = native.conf(name)
+def _stored(name: str, view: View, frames: Frames, overlay: str, notes: list[str]) -> Interface | None:
+    conf = _conf(view, name)
+    if not conf.lines:
+        return None
     mark = next((section.mark for section in conf.sections if section.kind == "interface" and section.mark), None)
     try:
-        return _stored_interface(name, conf, mark, native, notes)
+        return _stored_interface(name, view, mark, frames, notes)
     except ValueError as error:
         if mark is not None and mark.overlay == overlay:
             raise Unparseable(f"/etc/wireguard/{name}.conf is ours and not understood: {error}") from None
@@ -102,11 +142,11 @@ def _stored(name: str, native: Native, overlay: str, notes: list[str]) -> Interf
         return None
 
 
-def _stored_interface(name: str, conf: Conf, mark: Mark | None, native: Native, notes: list[str]) -> Interface:
-    frames = native.frames
-    keys = frames.keys.get(name, {})
-    listing = native.listing(name)
-    if frames.helpers.get(name, "absent") == "absent" or not hooked(conf, name):
+def _stored_interface(name: str, view: View, mark: Mark | None, frames: Frames, notes: list[str]) -> Interface:
+    conf = _conf(view, name)
+    keys = view.keys.get(name, {})
+    listing = _listing(view, name)
+    if view.helpers.get(name, "absent") == "absent" or not hooked(conf, name):
         listing = Listing()  # nobody would make them at the next start
     return Interface(
         name=name,
@@ -146,6 +186,7 @@ def _with_kernel_key(interface: Interface, running: Interface | None) -> Interfa
 # ------------------------------------------------------------------------------------------------------ running
 def _running(name: str, kernel: KernelInterface, stored: Interface | None, frames: Frames) -> Interface:
     known: Mapping[PublicKey, Peer] = stored.peers if stored else {}
+    armed = name in frames.pending
     return Interface(
         name=name,
         public_key=kernel.public_key,
@@ -153,24 +194,24 @@ def _running(name: str, kernel: KernelInterface, stored: Interface | None, frame
         # wg-quick derives an MTU where the file gives none: then what runs is what is stored.
         mtu=frames.mtus.get(name) if stored is None or stored.mtu is not None else None,
         addresses=frozenset(frames.addresses.get(name, ())),
-        peers={peer.public_key: _running_peer(peer, known.get(peer.public_key)) for peer in kernel.peers},
+        peers={peer.public_key: _running_peer(peer, known.get(peer.public_key), armed) for peer in kernel.peers},
         routes=_running_routes(name, stored, frames),
         openings=_running_openings(name, stored, frames),
-        reresolve=name in frames.resolving,
+        reresolve=name in frames.resolving if not armed or stored is None else stored.reresolve,
         staged_key=stored.staged_key if stored else None,
         disabled=name not in frames.up,
         mark=stored.mark if stored else None,
     )
 
 
-def _running_peer(peer: KernelPeer, stored: Peer | None) -> Peer:
+def _running_peer(peer: KernelPeer, stored: Peer | None, armed: bool) -> Peer:
     """Marks live in files only. The endpoint is the kernel's where the file gives an address, for peers that must not roam.
 
     Where the file gives none it is learned and no configuration; a name stays a name, and one that does not resolve yet is
-    no drift: the router itself tries again.
+    no drift: the router itself tries again. Under guard (`armed`) what was just dialled may be learned anew before this read.
     """
     endpoint = stored.endpoint if stored else None
-    if endpoint is not None and endpoint.ip is not None:
+    if endpoint is not None and endpoint.ip is not None and (not armed or peer.endpoint is None):
         endpoint = peer.endpoint
     return Peer(
         public_key=peer.public_key,
@@ -252,8 +293,11 @@ def _limits(frames: Frames, limits: Limits, native: Native, wanted: tuple[str, .
         if saves and saves[-1].lower() == "true":
             sentence = f"{name}.conf says `SaveConfig = true`, which rewrites the file at every stop: remove that line"
             cannot.append(Limit(_ALL_WRITES, sentence))
+    guard = limits.guard
+    if "flock" not in tools:
+        guard = "none"  # the undo could meet a change that is half written
     openings = limits.openings
     if not tools & {"iptables", "firewall-cmd"} and ("nft" not in tools or "no-nft" in tools):
         # Without any firewall all ports are open and nothing is translated; forwarding is a switch of the kernel.
         openings = openings & {ListenPort, Forward, NoMasquerade}
-    return replace(limits, openings=openings, cannot=tuple(cannot))
+    return replace(limits, guard=guard, saves_on_confirm=guard != "none", openings=openings, cannot=tuple(cannot))

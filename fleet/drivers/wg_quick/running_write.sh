@@ -64,8 +64,8 @@ resolve_start() { # INTERFACE
     else
         loop_stop "$1"
         # No systemd and no cron: a loop of our own, started again by PostUp after a restart.
-        if has setsid; then setsid sh "$helper" loop </dev/null >/dev/null 2>&1 &
-        else sh "$helper" loop </dev/null >/dev/null 2>&1 &
+        if has setsid; then setsid sh "$helper" loop </dev/null >/dev/null 2>&1 9>&- &
+        else sh "$helper" loop </dev/null >/dev/null 2>&1 9>&- &
         fi
         echo $! >"$(pid_path "$1")"
     fi

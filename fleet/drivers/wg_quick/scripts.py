@@ -15,13 +15,15 @@ from typing import Final
 from ...link import Exec, Part
 from ...model import Secret
 
-_READING: Final = ("common", "firewall_read", "running_read")
-_WRITING: Final = ("common", "firewall_read", "firewall_write", "running_read", "running_write")
+_READING: Final = ("common", "pending", "firewall_read", "running_read")
+_HELPING: Final = ("common", "firewall_read", "firewall_write", "running_read", "running_write")
+_LIBRARY: Final = (*_HELPING, "pending", "build", "live", "saved", "lock", "guard", "undo")
+_BOOTSTRAP: Final = ("common", "pending", "enter")
 
 DELIMITER: Final = "FLEET-END"
 """Ends a here-document. Lines of files start with = or !, keys are base64, our scripts do not hold it: never ambiguous."""
 
-EXIT_CODES: Final = frozenset({0, 1, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 126, 127})
+EXIT_CODES: Final = frozenset({0, 1, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 126, 127})
 """Codes that `quirks.refusal` puts into words; any other is left to the transport."""
 
 
@@ -41,7 +43,7 @@ def _joined(*names: str) -> str:
 @cache
 def helper() -> str:
     """What stays on the router as `fleet-<interface>.sh`: comments kept, since people will read it there."""
-    parts = [files(__package__).joinpath(f"{name}.sh").read_text(encoding="utf-8") for name in (*_WRITING, "helper")]
+    parts = [files(__package__).joinpath(f"{name}.sh").read_text(encoding="utf-8") for name in (*_HELPING, "helper")]
     return "#!/bin/sh\n# Made by fleet and replaced by it; what is changed here by hand is lost.\n\n" + "\n".join(parts)
 
 
@@ -63,13 +65,49 @@ def observe(overlay: str, sudo: bool) -> Exec:
     return Exec(command=shell(sudo), stdin=(text, call), accept=EXIT_CODES, reads=True, timeout=60.0, shown=call)
 
 
-def apply(calls: Iterable[Part], sudo: bool) -> Exec:
-    """One write that makes these calls, each a line or the parts of one, in order."""
-    body = ("begin\n", *calls, "finish\n")
-    text = _joined(*_WRITING, "apply")
-    shown = "".join(str(part) for part in body if "\n# Made by fleet" not in str(part))
+def apply(overlay: str, calls: Iterable[Part], sudo: bool) -> Exec:
+    """One write that makes these calls, each a line or the parts of one, in order, and saves."""
+    return _exec(_joined(*_LIBRARY), (f"begin {overlay}\n", *calls, "finish\n"), sudo)
+
+
+def beside(overlay: str, calls: Iterable[Part], sudo: bool) -> Exec:
+    """Calls that change no configuration, whether or not an undo is armed."""
+    return _exec(_joined(*_LIBRARY), (f"begin_beside {overlay}\n", *calls, "finish\n"), sudo)
+
+
+# Under guard the functions travel once: with the request that arms, which leaves them on the router for the undo and for
+# the requests that follow.
+def arm(overlay: str, plan_id: str, seconds: int, sudo: bool) -> Exec:
+    """Arm the undo, `seconds` from now. Refused while another one is armed."""
+    library = document(f"guard_new {overlay}", _joined(*_LIBRARY))
+    calls = (f"begin {overlay}\n", f"arm {plan_id} {seconds}\n", "finish\n")
+    body = (*library, '. "$NEW/lib.sh"\n', *calls)
+    return _exec(_joined(*_BOOTSTRAP), body, sudo, shown="".join(calls))
+
+
+def guarded(overlay: str, plan_id: str, calls: Iterable[Part], sudo: bool) -> Exec:
+    """Calls under the armed undo of this plan."""
+    return _exec(_joined(*_BOOTSTRAP), _entered(overlay, plan_id, f"begin_guarded {overlay} {plan_id}\n", *calls), sudo)
+
+
+def confirm(overlay: str, plan_id: str, sudo: bool) -> Exec:
+    """Save what runs and disarm. Refused if the undo fired, was replaced or is about to fire."""
+    return _exec(_joined(*_BOOTSTRAP), _entered(overlay, plan_id, f"guard_confirm {overlay} {plan_id}\n"), sudo)
+
+
+def trip(overlay: str, plan_id: str, sudo: bool) -> Exec:
+    """Undo now; done if it was undone already. Refused if the plan was confirmed."""
+    return _exec(_joined(*_BOOTSTRAP), _entered(overlay, plan_id, f"guard_trip {overlay} {plan_id}\n", missing="undone"), sudo)
+
+
+def _entered(overlay: str, plan_id: str, *calls: Part, missing: str = "") -> tuple[Part, ...]:
+    return (f"guard_enter {overlay} {plan_id} {missing}".rstrip() + "\n", '[ -z "$LIB" ] || . "$LIB"\n', *calls, "finish\n")
+
+
+def _exec(text: str, body: tuple[Part, ...], sudo: bool, shown: str = "") -> Exec:
+    said = shown or "".join(str(part) for part in body if "\n# Made by fleet" not in str(part))
     stdin = (text, "main() {\n", *body, "}\n", "main </dev/null\n")
-    return Exec(command=shell(sudo), stdin=stdin, accept=EXIT_CODES, timeout=180.0, shown=shown)
+    return Exec(command=shell(sudo), stdin=stdin, accept=EXIT_CODES, timeout=180.0, shown=said)
 
 
 def document(call: str, *parts: Part) -> tuple[Part, ...]:

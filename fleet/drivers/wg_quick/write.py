@@ -18,10 +18,11 @@ from ...changes import (
 from ...driver import Interrupts, Observed, RouterPlan, Script, Step
 from ...link import Part, Request
 from ...model import Forward, Interface, Mark, PublicKey
-from . import scripts
+from . import guard, scripts
 from .conf import Line
 from .drafts import WG_DIR, Draft, new_draft, own_key, take
-from .read import Native, hooked
+from .frames import File
+from .read import Native, hooked, previous_keys
 
 
 def render(plan: RouterPlan, observed: Observed) -> Script:
@@ -34,15 +35,15 @@ def render(plan: RouterPlan, observed: Observed) -> Script:
             drafts[change.interface] = new_draft(change.interface, native)
         take(change, drafts[change.interface], plan, observed)
     if not drafts:
-        return Script(guarded=())
+        return guard.around((), plan, observed, _cleanup(plan, native))
     if any(isinstance(change, AddInterface | RemoveInterface) for change in plan.changes):
         # A hub forwards between all tunnels of the overlay: a new one changes the lists of the others.
         for name, wanted in plan.desired.items():
             if _relays(wanted) and name not in drafts:
                 drafts[name] = new_draft(name, native)
-    request = scripts.apply(_all_calls(list(drafts.values()), plan, native), native.sudo)
+    request = guard.write(_all_calls(list(drafts.values()), plan, native), plan, native.sudo)
     step = Step(_summary(plan.changes), (request,), plan.changes, _interrupts(plan.changes, observed))
-    return Script(guarded=((step,),), cleanup=_cleanup(plan, native))
+    return guard.around(((step,),), plan, observed, _cleanup(plan, native))
 
 
 def _all_calls(drafts: list[Draft], plan: RouterPlan, native: Native) -> Iterator[Part]:
@@ -50,7 +51,7 @@ def _all_calls(drafts: list[Draft], plan: RouterPlan, native: Native) -> Iterato
     kept = [draft for draft in drafts if not draft.removed]
     for draft in kept:
         yield from _build(draft, plan, native)
-    yield "stage\n"
+    yield f"stage {' '.join(draft.name for draft in drafts)}\n"
     for draft in drafts:
         if draft.removed:
             yield from _removal(draft)
@@ -73,10 +74,12 @@ def _build(draft: Draft, plan: RouterPlan, native: Native) -> Iterator[Part]:
     if mark is not None:
         draft.listing.mark = mark
         yield from _helper_calls(draft, native)
-    yield from _file(f"{draft.name}.conf", draft.conf.lines, native)
+    yield from _file(f"{draft.name}.conf", draft.conf.lines, native.view(draft.name).files.get(f"{draft.name}.conf"))
     if draft.listing.mark is not None:
         texts = draft.listing.text(name for name in plan.desired if _relays(plan.desired[name]))
-        yield from _file(f"fleet-{draft.name}.list", _numbered(f"fleet-{draft.name}.list", texts, native), native)
+        name = f"fleet-{draft.name}.list"
+        old = native.view(draft.name).files.get(name)
+        yield from _file(name, _numbered(texts, old), old)
 
 
 def _mark(draft: Draft, plan: RouterPlan) -> Mark | None:
@@ -90,7 +93,7 @@ def _helper_calls(draft: Draft, native: Native) -> Iterator[Part]:
         helper = f'sh {WG_DIR}/fleet-%i.sh"'
         section.lines[section.end : section.end] = [Line(f"PostUp = {helper} up"), Line(f"PreDown = {helper} down")]
     text = scripts.helper()
-    if native.frames.helpers.get(draft.name) != scripts.helper_digest():
+    if native.view(draft.name).helpers.get(draft.name) != scripts.helper_digest():
         yield from scripts.document(f"helper {draft.name}", text)
 
 
@@ -99,16 +102,14 @@ def _removal(draft: Draft) -> Iterator[Part]:
     yield f"remove {draft.name} {'keep' if foreign else 'nothing'}\n"
 
 
-def _numbered(name: str, texts: list[str], native: Native) -> list[Line]:
+def _numbered(texts: list[str], file: File | None) -> list[Line]:
     """New text with lines that are already in the old file told by their number."""
-    file = native.frames.files.get(name)
     known = {line.text: line for line in reversed(file.lines)} if file else {}
     return [known.get(text, Line(text)) for text in texts]
 
 
-def _file(name: str, lines: list[Line], native: Native) -> Iterator[Part]:
+def _file(name: str, lines: list[Line], file: File | None) -> Iterator[Part]:
     """The call that writes a file, nothing if it would stay as it is. Unchanged runs of lines go by number."""
-    file = native.frames.files.get(name)
     numbers = [line.number for line in lines]
     if file is not None and numbers == list(range(1, len(file.lines) + 1)):
         return
@@ -138,12 +139,18 @@ def _boot(draft: Draft, plan: RouterPlan) -> Iterator[Part]:
 
 
 def _cleanup(plan: RouterPlan, native: Native) -> tuple[tuple[Step, ...], ...]:
-    """The previous key pair goes after confirm."""
-    names = sorted({change.interface for change in plan.changes if isinstance(change, ActivateKey)})
-    if not names:
+    """The previous key pair goes after confirm; what a dead run left goes too."""
+    if plan.confirm_within:
         return ()
-    request = scripts.apply([f"forget_previous {name}\n" for name in names], native.sudo)
-    return ((Step(f"forget the previous key of {', '.join(names)}", (request,)),),)
+    activated = {change.interface for change in plan.changes if isinstance(change, ActivateKey)}
+    names = sorted(activated | set(previous_keys(native.frames)))
+    said = [f"forget the previous key of {', '.join(names)}"] if names else []
+    if native.frames.leftovers and not plan.changes:  # a request with changes begins with the same
+        said.append("remove files that were never confirmed")
+    if not said:
+        return ()
+    request = scripts.apply(plan.target.overlay, [f"forget_previous {name}\n" for name in names], native.sudo)
+    return ((Step("; ".join(said), (request,)),),)
 
 
 # ---------------------------------------------------------------------------------------------------- summaries
@@ -187,5 +194,5 @@ def _reapply_interruption(change: Reapply, observed: Observed) -> Interrupts:
 
 
 def rehandshake(interface: str, key: PublicKey, native: Native) -> tuple[Request, ...]:
-    """Remove and add the peer in one command, with everything the kernel holds about it."""
-    return (scripts.apply([f"rehandshake {interface} {key}\n"], native.sudo),)
+    """Remove and add the peer in one command, with everything the kernel holds about it; an armed undo stays as it is."""
+    return (scripts.beside(native.overlay, [f"rehandshake {interface} {key}\n"], native.sudo),)

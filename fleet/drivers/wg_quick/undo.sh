@@ -1,0 +1,135 @@
+# How an interface gets back what it had: ours as it was, what others have done meanwhile as it is.
+
+restore() { # INTERFACE
+    before=$GUARD/before/$1 list=$GUARD/old/fleet-$1.list conf=$GUARD/old/$1.conf now=$(latest "$1.conf") wrong=0
+    [ -f "$list" ] || list=/dev/null
+    [ -f "$conf" ] || conf=/dev/null
+    [ -f "$now" ] || now=/dev/null
+    if [ ! -f "$before/dump" ]; then vanish "$1"; return; fi
+    if ! link_exists "$1"; then
+        if has_systemd; then systemctl start "wg-quick@$1" >/dev/null 2>&1; fi
+        link_exists "$1" || quick up "$1" 2
+        link_exists "$1" || return 1
+    fi
+    restore_peers "$1" "$conf" "$now" "$before/dump" || wrong=1
+    restore_addresses "$1" "$conf" "$now" "$before/addresses" || wrong=1
+    restore_link "$1" "$now" "$before/link" || wrong=1
+    routes_apply "$list" "$1" 2>/dev/null || wrong=1
+    restore_routes "$1" "$before/routes"
+    firewall_apply "$list" "$OVERLAY" "$1" 2>/dev/null || wrong=1
+    return "$wrong"
+}
+
+vanish() { # INTERFACE; it came with the plan
+    if link_exists "$1"; then
+        quick down "$GUARD/up/$1.conf"
+        ! link_exists "$1" || ip link del dev "$1" 2>/dev/null
+    fi
+    rm -f "$GUARD/up/$1.conf"
+    firewall_apply /dev/null "$OVERLAY" "$1" 2>/dev/null || return 1
+    ! link_exists "$1"
+}
+
+# Peers of ours as the kernel had them; peers of others as it has them now. Who did not change keeps his session, who comes
+# back or was dialled elsewhere gets the endpoint he had, so that nothing has to be resolved and nobody waits to be heard.
+restore_peers() { # INTERFACE OLD_CONF NEW_CONF DUMP_BEFORE
+    wg show "$1" dump >"$WORK/dump" || return 1
+    for list in dial forget; do [ -f "$GUARD/$list.$1" ] || : >"$GUARD/$list.$1"; done
+    awk -v again="$WORK/again" '
+        function print_peer(field, allowed, endpoint) {
+            text = text "[Peer]\nPublicKey = " field[1] "\n"
+            if (field[2] != "(none)") text = text "PresharedKey = " field[2] "\n"
+            if (allowed != "(none)") text = text "AllowedIPs = " allowed "\n"
+            if (endpoint != "(none)") text = text "Endpoint = " endpoint "\n"
+            if (field[8] != "off") text = text "PersistentKeepalive = " field[8] "\n"
+        }
+        what == "before" { if (FNR == 1) { split($0, us, "\t"); next } split($0, field, "\t"); was[field[1]] = $0; next }
+        what == "dump" { if (FNR == 1) next; split($0, field, "\t"); is[field[1]] = $0; next }
+        what == "dial" { dialled[$1] = 1; next }
+        what == "forget" { ours[$1] = 1; next }
+        {
+            line = $0; sub(/#.*/, "", line)
+            mid = index(line, "="); name = tolower(substr(line, 1, mid - 1)); gsub(/[ \t\r]/, "", name)
+            value = substr(line, mid + 1); gsub(/[ \t\r]/, "", value)
+            if (name == "publickey") ours[value] = 1
+        }
+        END {
+            print "[Interface]"
+            if (us[1] != "(none)") print "PrivateKey = " us[1]
+            if (us[3] != "0") print "ListenPort = " us[3]
+            if (us[4] != "off") print "FwMark = " us[4]
+            for (key in is) if (key in ours) {
+                split(is[key], field, "\t"); count = split(field[4], item, ",")
+                for (n = 1; n <= count; n++) taken[item[n]] = 1
+            }
+            for (key in was) if (key in ours) {
+                split(was[key], field, "\t"); endpoint = field[3]
+                if (key in is && !(key in dialled)) endpoint = "(none)"
+                # An endpoint cannot be taken away again, only with its peer; one that had none never spoke to anybody.
+                if (key in is && key in dialled && endpoint == "(none)") print key >again
+                print_peer(field, field[4], endpoint)
+            }
+            for (key in is) if (!(key in ours)) {
+                split(is[key], field, "\t"); allowed = field[4]
+                if (key in was) {
+                    split(was[key], old, "\t"); count = split(old[4], item, ",")
+                    for (n = 1; n <= count; n++)
+                        if (item[n] in taken) allowed = (allowed == "(none)" ? "" : allowed ",") item[n]
+                }
+                print_peer(field, allowed, "(none)")
+            }
+            printf "%s", text
+        }' what=before "$4" what=dump "$WORK/dump" what=dial "$GUARD/dial.$1" what=forget "$GUARD/forget.$1" \
+        what=old "$2" what=new "$3" >"$WORK/sync.$1"
+    if [ -f "$WORK/again" ]; then
+        while read -r key; do wg set "$1" peer "$key" remove; done <"$WORK/again"
+        rm -f "$WORK/again"
+    fi
+    wg syncconf "$1" "$WORK/sync.$1" 2>"$WORK/error"
+}
+
+restore_addresses() { # INTERFACE OLD_CONF NEW_CONF ADDRESSES_BEFORE
+    for conf in "$2" "$3"; do conf_interface "$conf" address | tr ',' '\n' | tr -d ' \t'; done >"$WORK/ours"
+    [ ! -f "$GUARD/unaddress.$1" ] || cat "$GUARD/unaddress.$1" >>"$WORK/ours"
+    addresses_now "$1" >"$WORK/addresses"
+    # Gone again: ours that came with the plan. Here again: ours that went, and what the kernel deletes with the first of a prefix.
+    awk '
+        FILENAME ~ /ours$/ { if (!/\//) $0 = $0 (/:/ ? "/128" : "/32"); ours[$0] = 1; next }
+        FILENAME ~ /before/ { was[$0] = 1; next }
+        { is[$0] = 1 }
+        END {
+            for (address in is) if (address in ours && !(address in was)) print "del", address; else print "add", address
+            for (address in was) if (address in ours && !(address in is)) print "add", address
+        }' "$WORK/ours" "$4" "$WORK/addresses" | sort -r >"$WORK/moves"
+    while read -r verb address; do
+        if [ "$verb" = del ]; then ip addr del "$address" dev "$1" 2>/dev/null
+        elif ! addresses_now "$1" | grep -qxF "$address"; then ip addr replace "$address" dev "$1" 2>/dev/null
+        fi
+    done <"$WORK/moves"
+}
+
+restore_link() { # INTERFACE NEW_CONF LINK_BEFORE
+    mtu=$(sed 's/.* mtu \([0-9]*\) .*/\1/' "$3")
+    if [ -n "$(conf_interface "$2" mtu)" ] && ! ip -o link show dev "$1" | grep -q " mtu $mtu "; then
+        ip link set mtu "$mtu" dev "$1" 2>/dev/null || return 1
+    fi
+    if grep -q '[<,]UP[,>]' "$3"; then ip link set up dev "$1" 2>/dev/null; else ip link set down dev "$1" 2>/dev/null; fi
+}
+
+# `ip route replace` of the plan may have put a route of somebody else out of the way.
+restore_routes() { # INTERFACE ROUTES_BEFORE
+    { ip -4 route show; ip -6 route show; } >"$WORK/now" 2>/dev/null
+    awk '$1 == "route" { print $2 }' "$NEXT/fleet-$1.list" 2>/dev/null | sed 's#/32$##; s#/128$##' >"$WORK/prefixes"
+    awk -v i="dev $1 " 'FILENAME ~ /prefixes$/ { want[$1] = 1; next }
+        FILENAME ~ /now$/ { have[$1] = 1; next }
+        $1 in want && !($1 in have) && index($0 " ", i) == 0' "$WORK/prefixes" "$WORK/now" "$2" >"$WORK/missing"
+    while read -r words; do
+        # shellcheck disable=SC2086 # words of ip itself
+        ip route add $words 2>/dev/null
+    done <"$WORK/missing"
+}
+
+unswitch() {
+    [ -f "$GUARD/sysctl" ] || return 0
+    while read -r path old new; do [ "$(cat "$path" 2>/dev/null)" != "$new" ] || echo "$old" >"$path"; done <"$GUARD/sysctl"
+}
