@@ -27,7 +27,7 @@ from .rebuild import own_interface, recover
 from .report import ChangeLine, FleetReport, Outcome, RouterReport
 from .runner import Runner
 from .selection import Selection
-from .state import Escrow, State
+from .state import Confirmation, ConfirmedState, Escrow, State
 
 
 class Reach(Protocol):
@@ -94,6 +94,7 @@ class Controller:
         self.bugs: list[Exception] = []
         """Errors that no driver may raise, each reported as the failure of its router; for -vv."""
         self._overlay = fleet.overlay.name
+        self._confirmed: Mapping[str, ConfirmedState] | None = None
 
     # ------------------------------------------------------------------------------------------------ survey
     def contactable(self, name: str) -> bool:
@@ -212,17 +213,24 @@ class Controller:
         ]
 
     def _notes(self, survey: Survey) -> list[str]:
-        lans = [(router.name, lan) for router in self.fleet.enabled for lan in router.lans]
-        return [
-            f"{name}: its WAN side {prefix} lies inside {owner}'s LAN {lan}: hosts there cannot be told apart; renumber one"
-            for name, observed in survey.observed().items()
-            for prefix in observed.connected
-            for owner, lan in lans
-            if owner != name
-            and prefix.version == lan.version
-            and prefix.subnet_of(lan)  # type: ignore[arg-type]  # versions are equal
-            and prefix.prefixlen > 0
-        ] + [f"{name}: {note}" for name, observed in survey.observed().items() for note in observed.notes]
+        owners = {lan: router.name for router in self.fleet.enabled for lan in router.lans}
+        lengths = sorted({(lan.version, lan.prefixlen) for lan in owners})
+        notes = []
+        for name, observed in survey.observed().items():
+            for prefix in observed.connected:
+                # By length and not by LAN: a thousand routers have a thousand LANs of two or three lengths.
+                around = (
+                    prefix.supernet(new_prefix=length)
+                    for version, length in lengths
+                    if version == prefix.version and length <= prefix.prefixlen
+                )
+                notes += [
+                    f"{name}: its WAN side {prefix} lies inside {owners[lan]}'s LAN {lan}: "
+                    "hosts there cannot be told apart; renumber one"
+                    for lan in around
+                    if owners.get(lan, name) != name
+                ]
+        return notes + [f"{name}: {note}" for name, observed in survey.observed().items() for note in observed.notes]
 
     # -------------------------------------------------------------------------------------------------- plan
     def plan(self, prepared: Prepared, *, native: bool = False) -> FleetReport:
@@ -313,9 +321,9 @@ class Controller:
         if not changes:
             return
         router = self.fleet.routers[report.router]
-        confirmed = self.state.confirmed(self._overlay, router.name)
-        if confirmed is None and router.formerly:
-            confirmed = self.state.confirmed(self._overlay, router.formerly)
+        if self._confirmed is None:
+            self._confirmed = self.state.confirmed_all(self._overlay)
+        confirmed = self._confirmed.get(router.name) or self._confirmed.get(router.formerly or "")
         report.changes = tuple(map(line, labelled(changes, confirmed.objects if confirmed else None)))
         report.confirmed = f"{confirmed.at:%Y-%m-%d %H:%M} UTC" if confirmed else ""
 
@@ -362,14 +370,15 @@ class Controller:
             return ""
         return "its key was made before fleet came and is not in escrow: if this router dies, every branch must be visited"
 
-    def remember(self, name: str, configuration: Configuration, version: str) -> None:
-        """Keep what was confirmed: the base for telling intent from drift, and for noticing a new firmware."""
-        self.state.set_confirmed(
-            self._overlay,
-            name,
-            fingerprint=fingerprint(configuration, self._overlay),
-            objects=objects(configuration, self._overlay),
-            version=version,
+    def remember(self, confirmed: Mapping[str, tuple[Configuration, str]]) -> None:
+        """Keep what was confirmed, configuration and version by router: the base for telling intent from drift."""
+        overlay = self._overlay
+        self.state.set_confirmed_all(
+            overlay,
+            {
+                name: Confirmation(fingerprint(configuration, overlay), objects(configuration, overlay), version)
+                for name, (configuration, version) in confirmed.items()
+            },
         )
 
 

@@ -7,9 +7,9 @@ loop with NotConverged. Nothing here knows a vendor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
@@ -31,6 +31,27 @@ class Journal(Protocol):
 
     def record(self, router: str, phase: str, text: str, detail: Mapping[str, object] | None = None) -> None:
         """Append one entry; durable when it returns."""
+
+
+Line: TypeAlias = tuple[str, str, str, Mapping[str, object] | None]
+"""One entry of a journal: router, phase, text, detail."""
+
+
+@runtime_checkable
+class BulkJournal(Journal, Protocol):
+    """A journal whose every write waits for a disk, and which therefore takes many entries at once."""
+
+    def record_all(self, lines: Iterable[Line]) -> None:
+        """Append them in their order, all or none; durable when it returns."""
+
+
+def record_all(journal: Journal, lines: Sequence[Line]) -> None:
+    """Append entries, together where the journal can."""
+    if isinstance(journal, BulkJournal):
+        journal.record_all(lines)
+        return
+    for line in lines:
+        journal.record(*line)
 
 
 class NoJournal:
@@ -236,7 +257,7 @@ def send(router: Router, batch: Batch, journal: Journal) -> None:
     """Send the steps of one batch together, journalled before and after. Raises the first error when all replies are in."""
     for step in batch:
         router.say("apply", step.summary)
-        journal.record(router.name, "apply", step.summary, {"interrupts": step.interrupts})
+    record_all(journal, [(router.name, "apply", step.summary, {"interrupts": step.interrupts}) for step in batch])
     owners = [step for step in batch for _ in step.requests]
     requests: list[Request] = [request for step in batch for request in step.requests]
     failed: tuple[Step, RouterError] | None = None
@@ -245,13 +266,12 @@ def send(router: Router, batch: Batch, journal: Journal) -> None:
         if isinstance(reply, RouterError):
             lost.add(id(step))
             failed = failed or (step, reply)
-    for step in batch:
-        if id(step) not in lost:
-            journal.record(router.name, "applied", step.summary)
+    lines: list[Line] = [(router.name, "applied", step.summary, None) for step in batch if id(step) not in lost]
     if failed is not None:
-        step, error = failed
-        journal.record(router.name, "refused", f"{step.summary}: {error.summary}")
-        raise error
+        lines.append((router.name, "refused", f"{failed[0].summary}: {failed[1].summary}", None))
+    record_all(journal, lines)
+    if failed is not None:
+        raise failed[1]
 
 
 def _told(

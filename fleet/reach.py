@@ -52,6 +52,8 @@ class Reach:
         self._pool = JumpPool(self._hop, seen=self._seen_ssh, known_hosts=known_hosts)
         # Read once: a thousand routers would read a thousand pins each. What a run pins it uses from its own memory.
         self._facts = state.facts(self._overlay)
+        self._identities = state.identities(self._overlay)
+        self._confirmed = frozenset(state.confirmed_all(self._overlay))
         self._links: list[RouterLink] = []
         self._lock = threading.Lock()
 
@@ -143,7 +145,7 @@ class Reach:
         fact = self._facts.get(router.name) or self._facts.get(router.formerly or "")
         overlay = tuple(Address(str(address), port) for address in fact.addresses) if fact else ()
         hosts = tuple(_address(host, port) for host in router.hosts)
-        if router.via and any(self._state.confirmed(self._overlay, known) for known in self._names(router.name)):
+        if router.via and not self._confirmed.isdisjoint(self._names(router.name)):
             return tuple(dict.fromkeys((*overlay, *hosts)))
         return hosts or overlay
 
@@ -180,7 +182,7 @@ class Reach:
         return Hop(self.access(name), () if name in self._at else self._fleet.routers[name].via)
 
     def _jump_access(self, jump: Jump) -> Access:
-        pins = self._state.identity(self._overlay, jump.name)
+        pins = self._pins(jump.name)
         return Access(
             router=jump.name,
             addresses=(Address(jump.host, jump.port),),
@@ -198,8 +200,7 @@ class Reach:
 
     def _pins(self, name: str) -> Mapping[str, tuple[str, ...]]:
         """Accepted identities by kind. A renamed router is no stranger: what was pinned before still holds."""
-        found = (self._state.identity(self._overlay, known) for known in self._names(name))
-        return next((pins for pins in found if pins), {})
+        return next((self._identities[known] for known in self._names(name) if known in self._identities), {})
 
     def _seen_ssh(self, name: str, identity: str) -> None:
         self._pin(name, "ssh", identity, name)
@@ -214,6 +215,7 @@ class Reach:
             if self._pins(name).get(kind):
                 return
             self._state.pin_identity(self._overlay, name, kind, identity)
+            self._identities.setdefault(name, {})[kind] = (identity,)
         shown = fingerprint(identity) if kind == "ssh" else f"certificate {identity}"
         self._emit(Event(name, "plan", f"{name}: first contact at {where}, pinned {shown}"))
 

@@ -141,13 +141,14 @@ class Sync:
             self._made.setdefault(name, []).extend(engine.converge(router, intent, plan_id=self._run_id, journal=self._journal))
             return self._read_back(router)
 
+        made: dict[str, Fact] = {}
         for name, outcome in self._control.runner.run(contact, new).items():
             if outcome.error is not None:
                 self._errors[name] = self._control.excused(name, outcome.error)
             elif outcome.value is not None:
-                self._facts[name] = replace(self._facts[name], public_key=outcome.value)
-                self._control.state.pin(self._overlay, name, public_key=outcome.value)
-                self._journal.record(name, "pin", f"public key {outcome.value}")
+                made[name] = self._facts[name] = replace(self._facts[name], public_key=outcome.value)
+        self._control.state.pin_all(self._overlay, made)
+        engine.record_all(self._journal, [(name, "pin", f"public key {fact.public_key}", None) for name, fact in made.items()])
 
     def _read_back(self, router: engine.Router) -> PublicKey:
         assert router.observed is not None
@@ -299,10 +300,13 @@ class Sync:
     def _remember(self) -> None:
         """What is confirmed is what a fresh read showed: the base for telling intent from drift next time."""
         assert self._desired is not None
-        for name in self._writable():
-            router = self._survey.routers[name]
-            if self._prepared.selection.filter(name) is None and router.observed is not None:
-                self._control.remember(name, self._desired.configuration(name), router.observed.version)
+        self._control.remember(
+            {
+                name: (self._desired.configuration(name), router.observed.version)
+                for name, router in ((name, self._survey.routers[name]) for name in self._writable())
+                if self._prepared.selection.filter(name) is None and router.observed is not None
+            }
+        )
 
     def _report(self) -> FleetReport:
         assert self._desired is not None
@@ -313,7 +317,8 @@ class Sync:
             report.routers.append(self._one(name))
         for router in report.routers:
             self._control.emit(Event(router.router, "done", router.outcome))
-            self._journal.record(router.router, "outcome", router.outcome, {"summary": router.summary})
+        lines = [(router.router, "outcome", router.outcome, {"summary": router.summary}) for router in report.routers]
+        engine.record_all(self._journal, lines)
         return report
 
     def _one(self, name: str) -> RouterReport:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..errors import FleetError
-from .context import Context, report_error
+from .context import INTERRUPTED, Context, report_error
 
 COMMANDS = ("init", "check", "plan", "sync", "status", "show", "render", "trust", "history", "drivers")
 
@@ -56,6 +56,8 @@ def main() -> None:
     try:
         # Without standalone mode an Exit comes back as the return value.
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            code = report_error(KeyboardInterrupt())  # typer made an exit of it, without a word
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the outermost frame decides what a person sees of any error
         code = report_error(error)

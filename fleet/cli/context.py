@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import typer
 
@@ -26,6 +27,9 @@ from ..runner import LocalRunner
 from ..secrets import FleetSecret, Resolver
 from ..state import State, default_place, open_state
 from .output import say
+
+INTERRUPTED: Final = 128 + signal.SIGINT
+"""Exit code after Ctrl-C, as shells have it."""
 
 
 @dataclass
@@ -111,7 +115,7 @@ def report_error(error: BaseException) -> int:
     """Say an error on standard error as a person needs it; the exit code."""
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         say("stopped; no router was left between two writes. The next `fleet sync` converges.")
-        return 130
+        return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         # Whoever read the result has enough (`| head`). Python must not complain of it again when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

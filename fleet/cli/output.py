@@ -36,12 +36,20 @@ STYLE = {
 SIGN_STYLE = {"+": "green", "~": "yellow", "-": "red"}
 
 
+class _Console(Console):
+    """Rich's own answer to a closed pipe is to leave the program, from whatever thread, and to close standard output too."""
+
+    def on_broken_pipe(self) -> None:
+        """What it was: an error that `report_error` knows. Without an errno, or typer would make it an exit of its own."""
+        raise BrokenPipeError
+
+
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     plain = bool(os.environ.get("NO_COLOR")) or bool(os.environ.get("CI")) or not stream.isatty()
     # Lines in a pipe are never wrapped and tables never squeezed: the reader is a program, or a pager. Results are for
     # copying, so a terminal breaks them itself; what is said to a person breaks at words.
-    return Console(
+    return _Console(
         stderr=stderr,
         # Plain means no escape sequence at all; NO_COLOR alone would leave Rich its bold, and FORCE_COLOR everything.
         force_terminal=False if plain else None,
@@ -70,8 +78,9 @@ def add_row(table: Table, *cells: str | Text) -> None:
 
 
 def say(text: str | Text = "") -> None:
-    """A line to the person, on standard error."""
-    _console(stderr=True).print(clean(text))
+    """A line to the person, on standard error; if nobody listens there, the result is still due."""
+    with suppress(BrokenPipeError):
+        _console(stderr=True).print(clean(text))
 
 
 def result(text: str | Text | Table = "") -> None:
@@ -91,7 +100,11 @@ def _paragraph(text: Text) -> None:
 
 def result_json(value: Mapping[str, object]) -> None:
     """The result as JSON, on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    try:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise BrokenPipeError from None
 
 
 def show_report(report: FleetReport, *, command_hint: str = "") -> None:
