@@ -1,6 +1,6 @@
 """RouterOS script, the small part of it that the undo is written in: quoting, conditions, commands that may fail.
 
-Every value stands in double quotes, where backslash, quote, dollar and control characters are escaped. Comparing a quoted
+Texts stand in double quotes, where backslash, quote, dollar and control characters are escaped. Comparing a quoted
 text with an address or a prefix is what the vendor's own examples do (sheet 6: `find dst-address=$farLan`).
 """
 
@@ -20,6 +20,8 @@ _KEY_START: Final = 16
 """Characters of a public key in a pattern: 96 bits of it."""
 
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+_BARE: Final = re.compile(r"yes|no|[0-9]{1,9}", re.ASCII)
 
 
 def quoted(text: str) -> str:
@@ -67,8 +69,8 @@ def attempt(command: str) -> str:
 
 
 def words(attributes: Iterable[tuple[str, str]]) -> str:
-    """Attributes of a `set`."""
-    return " ".join(f"{name}={quoted(value)}" for name, value in attributes)
+    """Attributes of a `set`; truth values and numbers stand bare, as in the vendor's examples."""
+    return " ".join(f"{name}={value if _BARE.fullmatch(value) else quoted(value)}" for name, value in attributes)
 
 
 def _portions(values: Sequence[str]) -> list[Sequence[str]]:

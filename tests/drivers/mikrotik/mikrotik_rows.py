@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fleet import Interface, KeyOf, Mark, Observed, PublicKey, Rejected, Reply, Request, RouterPlan, Secret, Target, Words
 from fleet.changes import Change
+from fleet.diff import batches, diff
 from fleet.driver import Script
 from fleet.drivers.mikrotik import MikrotikDriver
 
@@ -80,3 +81,25 @@ def sent(observed: Observed, *changes: Change, **given: object) -> list[str]:
 
 def bare(name: str = "wg0") -> Interface:
     return Interface(name, KeyOf("hq"), 51820, 1420, mark=HQ)
+
+
+def guarded(menus: Menus, *wanted: Interface, within: int = 120, arm: bool = True) -> Script:
+    """The script that makes these interfaces the only ones of ours, as `plan-1`."""
+    observed = observe(menus)
+    desired = {interface.name: interface for interface in wanted}
+    changes = diff(observed.stored, None, desired, TARGET.overlay, limits=observed.limits).changes
+    plan = RouterPlan(
+        TARGET,
+        "plan-1",
+        batches(changes, observed.limits),
+        desired,
+        snapshot=observed.stored,
+        confirm_within=within,
+        arm=arm and bool(within),
+    )
+    return DRIVER.render(plan, observed)
+
+
+def lines(script: Script) -> list[str]:
+    """All commands of a script, secrets hidden, in console spelling."""
+    return [request.native() for step in script.steps for request in step.requests]

@@ -18,7 +18,7 @@ from .... import AddInterface, Mark, RouterPlan, SetPeer
 from .. import guard
 from ..meaning import Native
 from ..resolve import MENU
-from ..script import attempt, equal, found
+from ..script import attempt, equal, found, quoted
 from . import interfaces, openings, peers, routes
 from .lines import Lines
 
@@ -34,13 +34,13 @@ def script_for(plan: RouterPlan, native: Native, mark: Mark, tag: str) -> str:
         interfaces.undo(lines, change)
     peers.undo(lines, changes)
     routes.undo(lines, changes)
-    openings.undo(lines, plan.changes)
+    openings.undo(lines, plan)
     own = equal("comment", guard.comment_of(mark, tag))
     return "\n".join(
         (
             f":if ([:len [{MENU}/find where {own}]] > 0) do={{",
             attempt(f"{MENU}/remove {found(own)}"),
-            f':log info "fleet: {plan.plan_id} was not confirmed, undoing it"',
+            f":log info {quoted(f'fleet: {plan.plan_id} was not confirmed, undoing it')}",
             *lines.release,
             *lines.restore,
             ':log info "fleet: undone"',
@@ -50,9 +50,9 @@ def script_for(plan: RouterPlan, native: Native, mark: Mark, tag: str) -> str:
 
 
 def kept(plan: RouterPlan) -> list[str]:
-    """What the undo leaves as the plan wrote it: preshared keys that were set before, which nobody may read in a script."""
+    """What the undo leaves as the plan wrote it: preshared keys that were set before, which no script may show."""
     return [
         f"the preshared key of {change.wanted.label}"
         for change in plan.changes
-        if isinstance(change, SetPeer) and "preshared_key" in change.differing and change.old.preshared_key is not None
+        if isinstance(change, SetPeer) and peers.leaves_key(change)
     ]

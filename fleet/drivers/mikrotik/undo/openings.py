@@ -5,17 +5,23 @@ Under a guard rules are only made (with the tag) and disabled, never moved or ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from .... import (
     AddAddress,
     AddInterface,
     AddOpening,
-    Change,
+    ClampMss,
+    Forward,
+    ListenPort,
+    Management,
+    NoMasquerade,
+    Opening,
     RemoveAddress,
     RemoveInterface,
     RemoveOpening,
+    RouterPlan,
     SetOpening,
 )
 from .. import rules
@@ -26,20 +32,30 @@ from .lines import Lines
 _TOUCHING: Final = (AddInterface, RemoveInterface, AddAddress, RemoveAddress, AddOpening, SetOpening, RemoveOpening)
 """Changes after which a later pass may write rules: which ones an opening needs depends on the interface's addresses, too."""
 
+_MENUS: Final[Mapping[type[Opening], Mapping[int, str]]] = {
+    ListenPort: rules.FILTER,
+    Forward: rules.FILTER,
+    Management: rules.FILTER,
+    NoMasquerade: rules.NAT,
+    ClampMss: rules.MANGLE,
+}
+"""Where the rules of an opening stand."""
+
 _MATCHED: Final = ("chain", "action", "new-mss", *rules.MATCHERS)
 
 
-def undo(lines: Lines, changes: Sequence[Change]) -> None:
+def undo(lines: Lines, plan: RouterPlan) -> None:
     """Undo what this pass and any later one does to rules."""
-    touching = {change.interface for change in changes if isinstance(change, _TOUCHING)}
-    if not touching:
-        return
+    touching = {change.interface for change in plan.changes if isinstance(change, _TOUCHING)}
     for menu in rules.MENUS:
-        if menu not in lines.native.menus:
-            continue
-        held = [rule for (interface, _), owned in lines.native.owned.items() if interface in touching for rule in owned]
-        _enable(lines, menu, [rule for rule in held if rule.menu == menu])
-        lines.withdraw(menu, like("comment", f" {plain(lines.tag)}( |$)"), lines.ours)
+        if menu in lines.native.menus:
+            held = [rule for (interface, _), owned in lines.native.owned.items() if interface in touching for rule in owned]
+            _enable(lines, menu, [rule for rule in held if rule.menu == menu])
+    wanted = [opening for name in touching & set(plan.desired) for opening in plan.desired[name].openings.values()]
+    menus = {menu for opening in wanted for menu in _MENUS[type(opening)].values()}
+    for menu in rules.MENUS:
+        if menu in menus & lines.native.menus:
+            lines.withdraw(menu, like("comment", f" {plain(lines.tag)}( |$)"), lines.ours)
 
 
 def _enable(lines: Lines, menu: str, owned: Sequence[Owned]) -> None:

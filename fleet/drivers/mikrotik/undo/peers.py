@@ -22,6 +22,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "persistent_keepalive": {"persistent-keepalive": "0"},
     "mark": {"comment": ""},
     "disabled": {"disabled": "no"},
+    "preshared_key": {"preshared-key": ""},
 }
 """Words by attribute of a peer, each with what it is set to if it was absent (sheet 3.2)."""
 
@@ -36,9 +37,7 @@ def undo(lines: Lines, changes: Sequence[Change]) -> None:
                 if (change.interface, change.wanted.public_key) not in lines.native.peers:
                     created.setdefault(change.interface, []).append(change.wanted.public_key)
             case SetPeer():
-                _note(lines, touched, (change.interface, change.wanted.public_key), sorted(change.differing))
-                if "preshared_key" in change.differing and change.old.preshared_key is None:
-                    touched[change.interface, change.wanted.public_key]["preshared-key"] = ""
+                _note(lines, touched, (change.interface, change.wanted.public_key), _undone(change))
             case RemovePeer():
                 _note(lines, touched, (change.interface, change.old.public_key), ("allowed_ips", "disabled"))
             case _:
@@ -48,6 +47,17 @@ def undo(lines: Lines, changes: Sequence[Change]) -> None:
             lines.remove(PEERS, equal("interface", interface), condition, lines.ours)
     _narrow(lines, touched, changes)
     _set_back(lines, touched)
+
+
+def leaves_key(change: SetPeer) -> bool:
+    """True if the preshared key cannot be set back: there was one, and the script must not hold it."""
+    return "preshared_key" in change.differing and change.old.preshared_key is not None
+
+
+def _undone(change: SetPeer) -> list[str]:
+    """Attributes to set back. A mark says for which key the preshared key was written: it stays where that one stays."""
+    left = {"preshared_key", "mark"} if leaves_key(change) else set()
+    return sorted(change.differing - left)
 
 
 def _note(lines: Lines, touched: dict[Held, dict[str, str]], held: Held, attributes: Iterable[str]) -> None:
