@@ -181,7 +181,9 @@ class Handshakes:
         if host not in node.public_hosts or port != there.interface.listen_port:
             return False
         wan = getattr(node, "wan", "wan")
-        return asks(node, "admits", Packet(self._outside[here.key[0]], host, "udp", port, in_interface=wan))
+        # A firewall is asked about addresses; a name has been resolved by the time a packet is on its way.
+        target = host if is_address(host) else self._outside[node.name]
+        return asks(node, "admits", Packet(self._outside[here.key[0]], target, "udp", port, in_interface=wan))
 
     def _shake(self, here: _Seen, there: _Seen, peer: SimPeer, back: SimPeer) -> Session:
         pair = frozenset((here.key, there.key))
