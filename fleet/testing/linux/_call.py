@@ -73,8 +73,10 @@ class Call:
     def stdin(self) -> bytes:
         """All of standard input. Read only by tools that read it: a script may stand in the same pipe."""
         parts = []
-        while part := os.read(self.fds[0], 65536):
-            parts.append(part)
+        # Whoever writes the other end, as in `wg genkey | wg pubkey`, may be a stand-in that waits for the host's lock.
+        with self.host.unlocked():
+            while part := os.read(self.fds[0], 65536):
+                parts.append(part)
         return b"".join(parts)
 
     def path(self, text: str) -> Path:

@@ -193,7 +193,7 @@ class LinuxSimulator(Machine, LinuxNode):
 
     def _boot(self) -> None:
         self.boots += 1
-        with self._lock:
+        with self._locked():
             self._forget_peers()
             self.nftables = Ruleset()
             self.kernel = Kernel(self.name, wireguard_module=self._module)
@@ -258,8 +258,8 @@ class LinuxSimulator(Machine, LinuxNode):
             kernel.set_up(device.name, True)
         for version in (4, 6):
             mine = [one for one in kernel.devices["eth0"].addresses if one.version == version]
-            if mine:
-                gateway = mine[0].network[1] if mine[0].network[1] != mine[0].ip else mine[0].network[-2]
+            for address in mine[:1]:
+                gateway = address.network[1] if address.network[1] != address.ip else address.network[2]
                 self.capture(["ip", f"-{version}", "route", "add", "default", "via", str(gateway), "dev", "eth0"])
 
     def _make_disk(self, distro: str, missing: Sequence[str], *, hardened: bool) -> None:

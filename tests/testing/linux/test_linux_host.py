@@ -49,6 +49,11 @@ def test_a_script_may_arrive_on_standard_input_and_stand_ins_do_not_eat_it(host:
     assert host.run("sh -s", b"wg show interfaces\nip -br link >/dev/null\necho end\n")[0] == b"end\n"
 
 
+def test_stand_ins_in_one_pipe_do_not_wait_for_each_other(host: LinuxSimulator) -> None:
+    host.ok("for i in 1 2 3 4 5 6; do wg genkey | wg pubkey & done; wait")
+    assert len([one for one in host.invocations if one.name == "wg"]) == 12
+
+
 def test_path_holds_nothing_but_the_hosts_own_commands(host: LinuxSimulator) -> None:
     assert host.ok("echo $PATH").strip() == f"{host.root_path}/bin"
     assert host.run("python3 -c 1")[2] == 127
