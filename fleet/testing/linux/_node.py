@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from .._nodes import Handshake, Packet, SimInterface, SimPeer
 from ..ether import Ether
@@ -14,6 +14,9 @@ from ._nftset import Ruleset
 
 if TYPE_CHECKING:
     from .simulator import LinuxSimulator
+
+SWITCHES: Final = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+"""Whether the host forwards; also files under /proc/sys."""
 
 
 class LinuxNode:
@@ -52,6 +55,7 @@ class LinuxNode:
 
     def forwards(self, packet: Packet) -> bool:
         """The forwarding switch, then every firewall chain."""
+        self.read_switches()
         key = "net.ipv6.conf.all.forwarding" if ":" in packet.target else "net.ipv4.ip_forward"
         return self.kernel.sysctls[key] == "1" and self.nftables.passes("forward", packet)
 
@@ -95,12 +99,24 @@ class LinuxNode:
         if self.ether is not None:
             self.ether.touch(self.host)
 
+    def read_switches(self) -> None:
+        """A script may write to /proc/sys itself: on a real host that is the switch, and sysctl(8) only another way to it."""
+        sysctls, written = self.kernel.sysctls, []
+        for key in SWITCHES:
+            path = self.root_path / "proc/sys" / key.replace(".", "/")
+            value = path.read_text().strip() if path.exists() else ""
+            if value.isdigit() and value != sysctls[key]:
+                sysctls[key] = value
+                written.append(key)
+        for key in written:
+            self.sysctl_changed(key)
+
     def sysctl_changed(self, name: str) -> None:
         """Keep the switches that the kernel keeps equal equal."""
         sysctls = self.kernel.sysctls
         if name in {"net.ipv4.ip_forward", "net.ipv4.conf.all.forwarding"}:
             sysctls["net.ipv4.ip_forward"] = sysctls["net.ipv4.conf.all.forwarding"] = sysctls[name]
-        for key in ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"):
-            path = self.root_path / "proc/sys" / key
+        for key in SWITCHES:
+            path = self.root_path / "proc/sys" / key.replace(".", "/")
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(sysctls[key.replace("/", ".")] + "\n")
+            path.write_text(sysctls[key] + "\n")

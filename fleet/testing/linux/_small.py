@@ -42,6 +42,7 @@ def sysctl(call: Call) -> int:
 
 
 def _sysctl_one(call: Call, word: str, letters: str) -> int:
+    call.host.read_switches()
     name, equals, value = (part.strip() for part in word.partition("="))
     name, sysctls = name.replace("/", "."), call.host.kernel.sysctls
     if name not in sysctls:
