@@ -18,7 +18,7 @@ from ipaddress import ip_network
 from typing import Final
 
 from ._handshakes import Handshakes
-from ._nodes import Clock, Handshake, Node, Packet, SimInterface, SimPeer, asks, cryptokey, matched
+from ._nodes import Clock, Handshake, Node, Packet, SimInterface, SimPeer, asks, cryptokey, is_address, matched
 
 __all__ = ["Clock", "Ether", "Handshake", "Node", "Packet", "SimInterface", "SimPeer", "Trace"]
 
@@ -87,6 +87,14 @@ class Ether:
         with self._lock:
             self._catch_up()
             return self._air.handshake(node.name, interface, peer_key)
+
+    def resolve(self, host: str) -> str | None:
+        """What a name server would answer: the first public address of the node that has this name, None if nobody has."""
+        with self._lock:
+            for node in self._air.nodes.values():
+                if host in node.public_hosts:
+                    return next((one for one in sorted(node.public_hosts) if is_address(one)), None)
+            return None
 
     def ping(self, node: Node, source_ip: str | None, target_ip: str) -> bool:
         """True if an echo and its reply both arrive.

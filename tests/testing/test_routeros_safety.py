@@ -149,7 +149,7 @@ def test_a_removed_or_disabled_entry_does_not_fire(router: RouterosSimulator, cl
 
 def test_missing_policies_of_a_script_are_logged_not_trapped(router: RouterosSimulator, client: Client) -> None:
     """5.3, 10.11."""
-    client.add("/system/scheduler", name="a", interval="10s", on_event="x", policy="read")
+    client.add("/system/scheduler", name="a", interval="10s", on_event="/system/identity/set name=x", policy="read")
     router.clock.advance(10)
     assert "not enough permissions (9)" in [row["message"] for row in client.rows("/log/print")]
 

@@ -83,6 +83,11 @@ class Connection(asyncio.Protocol):
         """A reply outside the burst: rows of `listen`."""
         self._write(_tagged(words, tag))
 
+    def conclude(self, tag: str | None, answer: Answer) -> None:
+        """The end of a command that took its time, unless it was cancelled meanwhile."""
+        if self._running.pop(tag, None) is not None:
+            self._write(b"".join([_tagged(words, tag) for words in answer.rows] + self._closing(answer, tag)))
+
     @property
     def session(self) -> int:
         """Number of its row in `/user/active`, 0 before login."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from .commands import WRITES, Account, Answer, Command, need
 from .reading import READERS
+from .scripting.data import text
 from .values import Refused
 from .writing import write
 
 if TYPE_CHECKING:
     from .router import Router
+    from .scripting.jobs import Job
+
+MAX_LENGTH: Final = 65_535
+"""Bytes of a script given to `/execute` (manual: 64 KB)."""
 
 
 def execute(router: Router, account: Account, command: Command) -> Answer:
@@ -59,9 +65,7 @@ def _ping(router: Router, account: Account, command: Command) -> Answer:
     """`/ping`: needs policy `test`; one row per packet, `status=timeout` for a lost one."""
     need(account, "test")
     known = ("address", "count", "interval", "src-address", "size", "interface", "do-not-fragment", "ttl")
-    for name in command.attributes:
-        if name not in known:
-            raise Refused(f"unknown parameter {name}")
+    allowed(command, *known)
     target = command.attributes.get("address", "")
     if not target:
         raise Refused("missing value(s) of argument(s) address", 1)
@@ -99,7 +103,88 @@ def _logout(router: Router, account: Account, command: Command) -> Answer:
     return Answer()
 
 
+def _run_stored(router: Router, account: Account, command: Command) -> Answer:
+    """`/system/script/run`: done when the script is; its error is the trap, `:return` one of category 7 (sheet 1.6)."""
+    need(account, "read")
+    allowed(command, ".id", "number")
+    reference = command.attributes.get(".id") or command.attributes.get("number")
+    if not reference:
+        raise Refused("missing value(s) of argument(s) number", 1)
+    return _until_done(
+        router,
+        account,
+        command,
+        lambda then: router.jobs.stored(reference, account.user, account.policies, then=then),
+        _outcome,
+    )
+
+
+def _outcome(job: Job) -> Answer:
+    if job.outcome != "ok":
+        return Answer(trap=Refused(job.outcome, 3))
+    return Answer() if job.returned is None else Answer(trap=Refused(text(job.returned), 7))
+
+
+def _execute(router: Router, account: Account, command: Command) -> Answer:
+    """`/execute`: a job in the background and its id; with `as-string` its output (sheet 5.2)."""
+    need(account, "read")
+    allowed(command, "script", "as-string")
+    script = command.attributes.get("script")
+    if not script:
+        raise Refused("missing value(s) of argument(s) script", 1)
+    if len(script.encode("utf-8", "surrogateescape")) > MAX_LENGTH:
+        raise Refused("failure: script too long", 4)
+
+    def start(then: Callable[[Job], None]) -> Job:
+        return router.jobs.start("execute", script, account.user, account.policies, then=then)
+
+    if command.attributes.get("as-string", "no") in ("no", "false"):
+        return Answer(done=(f"=ret=*{start(lambda job: None).number:X}",))
+    return _until_done(router, account, command, start, lambda job: Answer(done=(f"=ret={job.said()}",)))
+
+
+def _until_done(
+    router: Router,
+    account: Account,
+    command: Command,
+    start: Callable[[Callable[[Job], None]], Job],
+    answer: Callable[[Job], Answer],
+) -> Answer:
+    """The answer of a script, now or, if it waits in `:delay`, when the clock has gone on."""
+    waits = False
+
+    def ended(job: Job) -> None:
+        if waits:
+            router.conclude(account.connection, command.tag, answer(job))
+
+    job = start(ended)
+    if job.outcome != "running":
+        return answer(job)
+    waits = True
+    later = Answer()
+    later.unfinished = True
+    return later
+
+
+def _log(router: Router, account: Account, command: Command) -> Answer:
+    """`/log/info` and its kin."""
+    need(account, "write")
+    allowed(command, "message")
+    router.write_log(f"script,{command.verb}", command.attributes.get("message", ""))
+    return Answer()
+
+
+def allowed(command: Command, *names: str) -> None:
+    """Raises Refused for another argument."""
+    for name in command.attributes:
+        if name not in names:
+            raise Refused(f"unknown parameter {name}")
+
+
 _SPECIAL: Final = {
+    "/execute": _execute,
+    "/system/script/run": _run_stored,
+    **{f"/log/{level}": _log for level in ("debug", "error", "info", "warning")},
     "/ping": _ping,
     "/system/reboot": _reboot,
     "/user/active/request-logout": _logout,

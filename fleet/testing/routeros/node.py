@@ -73,6 +73,10 @@ class OnEther:
             return known
         return self.ether.handshake(self, interface, peer_key)
 
+    def resolve(self, host: str) -> str | None:
+        """`:resolve`: an address under which the ether knows that name, None if nobody has it."""
+        return None if self.ether is None else self.ether.resolve(host)
+
     def reaches(self, source: str | None, target: str) -> bool:
         """`/ping`."""
         if target in own_addresses(self.device):

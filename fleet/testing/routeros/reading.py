@@ -39,7 +39,7 @@ def _print(router: Router, account: Account, command: Command, table: Table) -> 
         return Answer(done=(f"=ret={len(rows)}",))
     wanted = command.attributes.get(".proplist")
     names = None if wanted is None else [name for name in wanted.split(",") if name]
-    masked = table.secrets if _masks(router, account, command) else ()
+    masked = table.secrets if masks(router, account, command) else ()
     answer = Answer([_words(words, names, masked) for words in rows])
     if not rows and device.version >= (7, 18):
         answer.rows = (("!empty",),)
@@ -61,7 +61,8 @@ def _selected(router: Router, command: Command, table: Table) -> list[dict[str, 
     return [words for words in rows if test(words)]
 
 
-def _masks(router: Router, account: Account, command: Command) -> bool:
+def masks(router: Router, account: Account, command: Command) -> bool:
+    """True if secrets of this command's answer read `*****`."""
     if "sensitive" not in account.policies or command.attributes.get("show-sensitive") == "no":
         return True
     return router.masks_by_default and "show-sensitive" not in command.attributes
@@ -86,7 +87,7 @@ def _get(router: Router, account: Account, command: Command, table: Table) -> An
         return Answer(done=("=ret=" + ";".join(f"{key}={value}" for key, value in words.items()),))
     if name not in table.fields:
         raise Refused("input does not match any value of value-name", 1)
-    secret = name in table.secrets and _masks(router, account, command)
+    secret = name in table.secrets and masks(router, account, command)
     return Answer(done=(f"=ret={MASK if secret else words.get(name, '')}",))
 
 
@@ -97,7 +98,7 @@ def _one(command: Command, table: Table) -> Row:
 def _listen(router: Router, account: Account, command: Command, table: Table) -> Answer:
     """Changes as rows until cancelled; `.dead=true` for a removed one (sheet 1.2)."""
     test = matcher(command.queries)
-    masked = table.secrets if _masks(router, account, command) else ()
+    masked = table.secrets if masks(router, account, command) else ()
     answer = Answer()
     answer.unfinished = True
 

@@ -12,18 +12,21 @@ from typing import Any, Final, Literal
 from ..ether import Clock, Ether, Handshake
 from . import firewall
 from .addresses import Addresses, Hardware, InterfaceLists, ListMembers, Routes
+from .commands import Answer
 from .device import Behaviour, Device
 from .factory import furnish
 from .faults import Counters
 from .node import OnEther
 from .paths import connected_rows, interface_rows
-from .system import Clocked, Firing, Resource, SafeMode, Scheduler
-from .users import POLICIES, Groups, Users
+from .scripting.jobs import Job, Jobs
+from .system import Clocked, Firing, Resource, SafeMode, Scheduler, Scripts
+from .users import POLICIES, Groups, Users, granted
 from .values import Refused
 from .wireguard import Peers, WireguardInterfaces
 
 ALL_RIGHTS: Final = frozenset(POLICIES)
 FAMILIES: Final = ("ip", "ipv6")
+LOG_LINES: Final = 1000
 
 
 class Router(OnEther, ABC):
@@ -57,6 +60,9 @@ class Router(OnEther, ABC):
         self.counters = Counters()
         self.fired: list[Firing] = []
         self.on_event: Callable[[Router, Firing], None] | None = None
+        self.jobs = Jobs(self)
+        self.boot_delay = 3.0
+        self._ticking = False
         self.masks_by_default = self.device.version >= (7, 21)
         self.sensitive_to_write = False
         self.safe_mode = SafeMode(self.device)
@@ -82,6 +88,7 @@ class Router(OnEther, ABC):
             "/system/clock": Clocked(self),
             "/system/resource": Resource(self),
             "/system/scheduler": self._scheduler,
+            "/system/script": Scripts(self),
             "/user": Users(),
             "/user/group": Groups(),
         }
@@ -125,6 +132,10 @@ class Router(OnEther, ABC):
         """A row of `listen`, from whatever thread changed it."""
 
     @abstractmethod
+    def conclude(self, connection: object, tag: str | None, answer: Answer) -> None:
+        """The answer of a command that took its time."""
+
+    @abstractmethod
     def log_out(self, reference: str) -> None:
         """End the connection of a `/user/active` row. Raises Refused."""
 
@@ -141,6 +152,7 @@ class Router(OnEther, ABC):
             for table in self.device.tables().values():
                 table.renumber()
             self.booted_at = self.clock.now()
+            self.jobs.forget()
             self._scheduler.restart(self.device)
 
     def acted(self) -> None:
@@ -167,23 +179,66 @@ class Router(OnEther, ABC):
         """Unix time by this router's clock."""
         return self._wall + self.clock.now()
 
-    def tick(self) -> None:
-        """Run what is due: scheduler entries, the undo of safe mode."""
-        with self.lock:
-            if self.safe_mode.undo_at is not None and self.safe_mode.undo_at <= self.clock.now():
-                self.safe_mode.undo()
-                self.changed()
-            for firing in self._scheduler.due(self.device):
-                self.fired.append(firing)
-                self._log(f"{firing.name} run")
-                if not {"read", "write"} <= set(firing.policy.split(",")):
-                    self._log("not enough permissions (9)")  # scripts only log what they may not do (sheet 5.3)
-                elif self.on_event is not None:
-                    self.on_event(self, firing)
+    def wall_text(self) -> str:
+        """Its date and time."""
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self.wall_time()))
 
-    def _log(self, message: str) -> None:
-        now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self.wall_time()))
-        self.device.table("/log").insert({"time": now, "topics": "script,info", "message": message})
+    def tick(self) -> None:
+        """Run what is due, in order of time: scheduler entries, scripts that waited, the undo of safe mode."""
+        with self.lock:
+            if self._ticking:
+                return
+            self._ticking = True
+            try:
+                while self._run_due():
+                    pass
+            finally:
+                self._ticking = False
+
+    def _run_due(self) -> bool:
+        """One thing that is due; False when nothing is."""
+        wanted = (
+            (self.safe_mode.undo_at, self._undo),
+            (self._scheduler.next_due(), self._fire),
+            (self.jobs.next_wake(), self.jobs.wake),
+        )
+        due = [(at, run) for at, run in wanted if at is not None and at <= self.clock.now()]
+        if due:
+            min(due, key=lambda one: one[0])[1]()
+        return bool(due)
+
+    def _undo(self) -> None:
+        self.safe_mode.undo()
+        self.changed()
+
+    def _fire(self) -> None:
+        """An entry names a stored script, or is one (manual, "Scheduler")."""
+        firing = self._scheduler.fire(self.device)
+        if firing is None:
+            return
+        self.fired.append(firing)
+        policies = granted(firing.policy)
+
+        def ended(job: Job) -> None:
+            firing.outcome = job.outcome
+
+        if self.device.table("/system/script").named(firing.on_event) is None:
+            self.jobs.start(f"{firing.name} from scheduler", firing.on_event, firing.owner, policies, then=ended)
+        else:
+            try:
+                self.jobs.stored(firing.on_event, firing.owner, policies, then=ended)
+            except Refused as refused:
+                firing.outcome = refused.message
+                self.write_log("script,error", refused.message)
+        if self.on_event is not None:
+            self.on_event(self, firing)
+
+    def write_log(self, topics: str, message: str) -> None:
+        """A line of `/log`, which keeps the newest thousand."""
+        table = self.device.table("/log")
+        table.insert({"time": self.wall_text(), "topics": topics, "message": message})
+        if len(table.rows) > LOG_LINES:
+            table.delete(table.rows[0])
 
 
 def _written(value: object) -> str:

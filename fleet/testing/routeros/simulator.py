@@ -224,6 +224,11 @@ class RouterosSimulator(Router):
         if isinstance(connection, Connection):
             self._farm.loop.call_soon_threadsafe(connection.push, tag, list(words))
 
+    def conclude(self, connection: object, tag: str | None, answer: Answer) -> None:
+        """The answer of a command that took its time, from whatever thread moved the clock."""
+        if isinstance(connection, Connection):
+            self._farm.loop.call_soon_threadsafe(connection.conclude, tag, answer)
+
 
 def _identity(name: str, tls: Tls) -> tuple[Certificate | None, ssl.SSLContext | None]:
     if not tls:

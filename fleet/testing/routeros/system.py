@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,15 @@ HISTORY: Final = 100
 
 SILENT_LOSS: Final = 540.0
 """Seconds until a silently cut owner is noticed (sheet 5.1)."""
+
+
+def check_policies(policy: str, policies: frozenset[str]) -> None:
+    """Raises Refused for unknown policies, and for those that who writes does not have."""
+    wanted = granted(policy)
+    if not wanted <= set(POLICIES):
+        raise no_match("policy")
+    if not wanted <= policies:
+        raise Refused("not enough permissions (9)")
 
 
 class Clocked(Behaviour):
@@ -47,18 +57,27 @@ class Resource(Behaviour):
         return {"uptime": letters(device.clock.now() - self._router.booted_at)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Firing:
-    """One run of a scheduler entry: when, its name, script and policies."""
+    """One run of a scheduler entry: when, its name, script, policies and owner.
+
+    `outcome`: "ok", the error that ended it, "running" while it waits in `:delay`.
+    """
 
     at: float
     name: str
     on_event: str
     policy: str
+    owner: str = "admin"
+    outcome: str = "running"
 
 
 class Scheduler(Behaviour):
-    """`/system/scheduler`: the first run is one interval after adding (sheet 5.3)."""
+    """`/system/scheduler`: the first run is one interval after adding (sheet 5.3).
+
+    With a start in the future it is at that time; an interval of 0 runs once. `start-time=startup` with interval 0 runs once
+    after every boot; with an interval it is counted from the boot and the boot itself runs nothing (manual, "Scheduler").
+    """
 
     def __init__(self, router: Router) -> None:
         self._router = router
@@ -76,22 +95,14 @@ class Scheduler(Behaviour):
         user, policies = self._router.acting
         fields["owner"] = user
         fields.setdefault("policy", ",".join(one for one in POLICIES if one in policies))
-        self._check(fields["policy"], policies)
+        check_policies(fields["policy"], policies)
         now = time.gmtime(self._router.wall_time())
         fields.setdefault("start-date", time.strftime("%Y-%m-%d", now))
         fields.setdefault("start-time", time.strftime("%H:%M:%S", now))
 
-    @staticmethod
-    def _check(policy: str, policies: frozenset[str]) -> None:
-        wanted = granted(policy)
-        if not wanted <= set(POLICIES):
-            raise no_match("policy")
-        if not wanted <= policies:
-            raise Refused("not enough permissions (9)")
-
     def setting(self, device: Device, row: Row, fields: dict[str, str]) -> None:
         """As for a new one."""
-        self._check(fields["policy"], self._router.acting[1])
+        check_policies(fields["policy"], self._router.acting[1])
 
     def added(self, device: Device, row: Row) -> None:
         """Armed from now."""
@@ -99,14 +110,28 @@ class Scheduler(Behaviour):
 
     def was_set(self, device: Device, row: Row, old: Mapping[str, str]) -> None:
         """A new interval, or enabling, counts from now."""
-        if (old.get("interval"), old.get("disabled")) != (row.get("interval"), row.get("disabled")):
+        if any(old.get(name) != row.get(name) for name in ("interval", "disabled", "start-time", "start-date")):
             self._arm(device, row)
 
-    def _arm(self, device: Device, row: Row) -> None:
-        interval = seconds(row.get("interval")) or 0
+    def _arm(self, device: Device, row: Row, *, boot: bool = False) -> None:
         self._next.pop(row.number, None)
-        if interval and not row.disabled:
-            self._next[row.number] = device.clock.now() + interval
+        due = None if row.disabled else self._first(device, row, boot=boot)
+        if due is not None:
+            self._next[row.number] = due
+
+    def _first(self, device: Device, row: Row, *, boot: bool) -> float | None:
+        interval, now = seconds(row.get("interval")) or 0, device.clock.now()
+        if row.get("start-time") == "startup":
+            ready = now + (self._router.boot_delay if boot else 0)
+            return ready + interval if interval else ready if boot else None
+        start = _start(row)
+        ago = 0.0 if start is None else self._router.wall_time() - start
+        if ago < 0:
+            return now - ago
+        if not interval:
+            return None
+        # Start times are whole seconds: one that just passed is now.
+        return now + interval if ago < 1 else now + interval - ago % interval
 
     def removed(self, device: Device, row: Row) -> None:
         """Disarmed."""
@@ -125,18 +150,57 @@ class Scheduler(Behaviour):
         self._next.clear()
         for row in device.table("/system/scheduler").rows:
             row.fields["run-count"] = "0"
-            self._arm(device, row)
+            self._arm(device, row, boot=True)
 
-    def due(self, device: Device) -> list[Firing]:
-        """What has to run by now, in order of time; each is due again one interval later."""
-        now, fired = device.clock.now(), []
-        for row in list(device.table("/system/scheduler").rows):
-            interval = seconds(row.get("interval")) or 0
-            while interval and (at := self._next.get(row.number, now + 1)) <= now:
-                self._next[row.number] = at + interval
-                row.fields["run-count"] = str(int(row.get("run-count", "0")) + 1)
-                fired.append(Firing(at, row.get("name"), row.get("on-event"), row.get("policy")))
-        return sorted(fired, key=lambda one: one.at)
+    def next_due(self) -> float | None:
+        """When the next entry runs."""
+        return min(self._next.values(), default=None)
+
+    def fire(self, device: Device) -> Firing | None:
+        """Take the entry that is due first; it is due again one interval later unless its script removes it."""
+        number = min(self._next, key=self._next.__getitem__)
+        at = self._next.pop(number)
+        row = next((one for one in device.table("/system/scheduler").rows if one.number == number), None)
+        if row is None:
+            return None
+        interval = seconds(row.get("interval")) or 0
+        if interval:
+            self._next[number] = at + interval
+        row.fields["run-count"] = str(int(row.get("run-count", "0")) + 1)
+        return Firing(at, row.get("name"), row.get("on-event"), row.get("policy"), row.get("owner"))
+
+
+def _start(row: Row) -> float | None:
+    """Unix time of `start-date` and `start-time`, None where they are written in another way."""
+    written = f"{row.get('start-date')} {row.get('start-time')}"
+    for form in ("%Y-%m-%d %H:%M:%S", "%b/%d/%Y %H:%M:%S"):
+        try:
+            return float(calendar.timegm(time.strptime(written, form)))
+        except ValueError:
+            continue
+    return None
+
+
+class Scripts(Behaviour):
+    """`/system/script`: named scripts; rights as for the scheduler."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    def adding(self, device: Device, fields: dict[str, str]) -> None:
+        """Refused for a taken name and for policies that the user does not have."""
+        taken = {row.get("name") for row in device.table("/system/script").rows}
+        fields.setdefault("name", next(f"script{n}" for n in range(1, 10_000) if f"script{n}" not in taken))
+        if fields["name"] in taken:
+            raise Refused("failure: item with this name already exists", 4)
+        user, policies = self._router.acting
+        fields["owner"] = user
+        fields.setdefault("policy", ",".join(one for one in POLICIES if one in policies))
+        check_policies(fields["policy"], policies)
+
+    def setting(self, device: Device, row: Row, fields: dict[str, str]) -> None:
+        """As for a new one."""
+        check_policies(fields["policy"], self._router.acting[1])
 
 
 class SafeMode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from .schema import COMMENT, DISABLED, INVALID, LIST, READ, SINGLE, Field, Menu, shown
-from .values import choice, duration, label, number, text
+from .values import choice, duration, flag, label, number, text
 
 SERVICE: Final = Menu(
     "/ip/service",
@@ -80,6 +80,21 @@ SYSTEM: Final = (
             COMMENT,
         ),
         verbs=LIST,
+    ),
+    Menu(
+        "/system/script",
+        (
+            Field("name", label),
+            shown("owner"),
+            Field("policy", text),
+            Field("dont-require-permissions", flag, default="false"),
+            shown("last-started"),
+            shown("run-count", "0"),
+            Field("source", text, default=""),
+            shown("invalid", "false"),
+            COMMENT,
+        ),
+        verbs=READ | {"add", "set", "remove", "comment"},
     ),
     Menu(
         "/user",

@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 Parser: TypeAlias = "Callable[[str, str, Device], str]"
 """(text, argument name, device) -> reply form."""
 
+KINDS: Final[dict[Parser, str]] = {}
+"""What type of the scripting language a parser's reply form is, where it is not plain from its text."""
+
+
+def kind(parser: Parser) -> str:
+    """str, num, bool, time, array or ip-prefix; `guess` where the text decides."""
+    return KINDS.get(parser, "guess")
+
+
+def _is(what: str, parser: Parser) -> Parser:
+    KINDS[parser] = what
+    return parser
+
 
 class Refused(Exception):
     """A `!trap`: message and category, None where the router sends no category word."""
@@ -50,7 +63,7 @@ def duration(least: int, most: int) -> Parser:
             raise Refused(f"value of {name} out of range ({letters(least)}..{letters(most)})", 1)
         return letters(total)
 
-    return parse
+    return _is("time", parse)
 
 
 def text(value: str, name: str, device: Device) -> str:
@@ -91,7 +104,7 @@ def number(least: int, most: int) -> Parser:
             raise Refused(f"value of {name} out of range ({least}..{most})", 1)
         return str(int(value))
 
-    return parse
+    return _is("num", parse)
 
 
 def choice(*values: str) -> Parser:
@@ -102,7 +115,7 @@ def choice(*values: str) -> Parser:
             raise no_match(name)
         return value
 
-    return parse
+    return _is("str", parse)
 
 
 def either(*parsers: Parser) -> Parser:
@@ -116,7 +129,8 @@ def either(*parsers: Parser) -> Parser:
                 continue
         return parsers[-1](value, name, device)
 
-    return parse
+    kinds = {kind(one) for one in parsers}
+    return _is(kinds.pop(), parse) if len(kinds) == 1 else parse
 
 
 def subset(*values: str) -> Parser:
@@ -128,7 +142,7 @@ def subset(*values: str) -> Parser:
             raise no_match(name)
         return ",".join(one for one in values if one in wanted)
 
-    return parse
+    return _is("array", parse)
 
 
 def negated(parser: Parser) -> Parser:
@@ -159,7 +173,7 @@ def address(version: int) -> Parser:
             raise invalid(name)
         return str(parsed)
 
-    return parse
+    return _is("str", parse)
 
 
 def prefix(version: int) -> Parser:
@@ -171,7 +185,7 @@ def prefix(version: int) -> Parser:
             raise invalid(name)
         return str(parsed.network)
 
-    return parse
+    return _is("ip-prefix", parse)
 
 
 def match_address(version: int) -> Parser:
@@ -278,3 +292,12 @@ def overlaps(one: str, two: str) -> bool:
     """True if two prefixes share an address."""
     first, second = ip_network(one, strict=False), ip_network(two, strict=False)
     return int(first[0]) <= int(second[-1]) and int(second[0]) <= int(first[-1]) and first.version == second.version
+
+
+for _what, _parsers in {
+    "str": (text, present, label, key, interface, interface_list),
+    "bool": (flag,),
+    "array": (allowed_addresses,),
+}.items():
+    for _parser in _parsers:
+        _is(_what, _parser)
