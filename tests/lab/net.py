@@ -21,6 +21,10 @@ TOOLS = (
     *("wireguard-go", "wg", "wg-quick", "nft", "iptables", "ip", "sshd", "ping", "conntrack", "sysctl"),
     *("unshare", "nsenter", "bash", "pivot_root"),
 )
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+"""What every process of the lab starts with; nothing of the test run's own environment gets into a namespace."""
+
 THREADS = 8
 """Setting up is mostly waiting for forks; more threads than this gained nothing on two cores (measured)."""
 
@@ -32,8 +36,7 @@ def missing() -> str | None:
     """Why the lab cannot run here, as a sentence; None if it can."""
     if os.uname().sysname != "Linux" or os.geteuid() != 0:
         return "the lab needs root on Linux"
-    path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
-    absent = [tool for tool in TOOLS if shutil.which(tool, path=path) is None]
+    absent = [tool for tool in TOOLS if shutil.which(tool, path=PATH) is None]
     if absent:
         return f"the lab needs {', '.join(absent)}: `make system` installs what is missing on Debian"
     if not Path("/dev/net/tun").exists():
@@ -64,7 +67,9 @@ class Node:
 
     def hold(self, *command: str) -> subprocess.Popen[str]:
         """Start the process that holds the namespace: it must exit when its standard input closes."""
-        self._holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+        self._holder = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/", env=ENVIRONMENT
+        )
         self.pid = self._holder.pid
         return self._holder
 
@@ -103,7 +108,14 @@ class Node:
     def run(self, *command: str, check: bool = True, send: str = "", timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command here. Raises Failed with its words if it must succeed and does not."""
         done = subprocess.run(
-            self.inside(*command), input=send, capture_output=True, text=True, timeout=timeout, check=False, cwd="/"
+            self.inside(*command),
+            input=send,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            cwd="/",
+            env=ENVIRONMENT,
         )
         if check and done.returncode:
             raise Failed(f"{self.name}: {' '.join(command)[:400]}: exit {done.returncode}\n{done.stderr}{done.stdout}")
@@ -116,7 +128,13 @@ class Node:
     def popen(self, *command: str, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
         """Start a command here and do not wait."""
         return subprocess.Popen(
-            self.inside(*command), stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, text=True, cwd="/"
+            self.inside(*command),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd="/",
+            env=ENVIRONMENT,
         )
 
     def __repr__(self) -> str:

@@ -9,7 +9,6 @@ comes back but what the router's own files bring back.
 from __future__ import annotations
 
 import base64
-import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from .net import Cable, Failed, Ground, Lab, Node, Plug
+from .net import Failed, Ground, Lab, Node
 
 Init = Literal["systemd", "rc.local"]
 SUPPORT = "/usr/local/lib/fleet-lab"
@@ -185,11 +184,18 @@ class LabRouter(Node):
         self.write(f"{SUPPORT}/boot", BOOT)
         if self._disk.init == "systemd":
             self.write(f"{SUPPORT}/systemctl.py", (Path(__file__).parent / "systemctl.py").read_text())
-            python = Path(sys.executable).resolve()
+            python = self._python()
             for place in (f"{SUPPORT}/systemctl", "/usr/local/sbin/systemctl"):
                 self.write(place, SYSTEMCTL.format(python=python, support=SUPPORT), mode=0o755)
         for path, text in self._disk.files.items():
             self.write(path, text, mode=0o755 if text.startswith("#!") else 0o644)
+
+    def _python(self) -> str:
+        """An interpreter that the router sees too: on the root file system, not on a mount of its own."""
+        for place in (str(Path(sys.executable).resolve()), "/usr/bin/python3"):
+            if self.path(place).exists():
+                return place
+        raise Failed(f"{self.name}: no Python on the root file system; install python3")
 
     # ------------------------------------------------------------------------------------------------- its files
     def path(self, path: str) -> Path:
@@ -235,14 +241,6 @@ class LabRouter(Node):
         return self.sh("cat /run/boot.log /run/fleet-lab/journal 2>/dev/null", check=False)
 
 
-def quoted(*words: str) -> str:
-    """Words as one shell command."""
-    return shlex.join(words)
-
-
 def random_key() -> str:
     """A WireGuard public key that belongs to nobody."""
     return base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
-
-
-__all__ = ["Cable", "Client", "Disk", "Init", "Lab", "LabRouter", "Plug", "quoted", "random_key", "ssh_key"]

@@ -204,8 +204,12 @@ def test_a_peer_deleted_from_the_file_is_drift_too_although_it_still_runs(living
     branch, router = living.topology.branches[1], living.topology.branches[1].router
     saved = router.read("/etc/wireguard/wg0.conf")
     router.write("/etc/wireguard/wg0.conf", saved[: saved.index("[Peer]")], mode=0o600)
-    assert living.noc.fleet("plan", "branch-2").code == 2
-    assert living.noc.sync("branch-2").code == 0
+    shown = living.noc.fleet("-vv", "plan", "branch-2", "--native")
+    assert shown.code == 2, shown.said
+    healed = living.noc.fleet("-vv", "sync", "branch-2", "--yes")
+    assert healed.code == 0, healed.said
+    text = shown.said + healed.said
+    assert [secret for secret in secrets_of(router) if secret in text] == [], "not even the commands that write it say it"
     router.restart()
     assert returns(living.topology, branch)
 

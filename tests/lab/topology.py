@@ -11,6 +11,7 @@ mapping after 30 s. The bench is a second way from the NOC to a branch that is s
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -242,7 +243,7 @@ class Resolver(Node):
     def start(self) -> None:
         """Serve. Returns when it answers."""
         script = Path(__file__).parent / "names.py"
-        holder = self.hold(*self._internet.inside("python3", "-I", "-S", str(script), NAMESERVER, str(self._zone)))
+        holder = self.hold(*self._internet.inside(sys.executable, "-I", "-S", str(script), NAMESERVER, str(self._zone)))
         self.expect(holder, "ready")
 
 
