@@ -6,6 +6,7 @@ write.py    changes as commands (commands.py: set and remove; parting.py: what g
 guard.py    the armed undo: two scheduler entries (undo/: their script; script.py: its language)
 leftover.py what a lost cleanup left disabled
 guarded.py  one pass with its guard, confirm, cleanup and trip
+peer.py     peers as commands
 opening.py  openings as commands
 rules.py    openings as firewall rules, both ways
 table.py    where rules stand

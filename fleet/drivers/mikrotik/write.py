@@ -7,7 +7,7 @@ an earlier batch of the same plan makes has no id yet: its step sends nothing, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 from ... import (
     ActivateKey,
@@ -21,7 +21,6 @@ from ... import (
     DropStagedKey,
     Interface,
     Mark,
-    Peer,
     Reapply,
     RemoveAddress,
     RemoveInterface,
@@ -29,7 +28,6 @@ from ... import (
     RemovePeer,
     RemoveRoute,
     RouterPlan,
-    Secret,
     SetInterface,
     SetOpening,
     SetPeer,
@@ -47,10 +45,9 @@ from .commands import removals, rule_removals, set_row
 from .meaning import Native
 from .opening import OpeningWriter
 from .parting import Parting, disablings
+from .peer import PeerWriter
 from .read import ADDRESSES, INTERFACES, PEERS, ROUTES
-from .values import Row, join_networks, mark_of, marked, yes
-
-Attributes: TypeAlias = tuple[tuple[str, Part], ...]
+from .values import Row, mark_of, marked, yes
 
 CANNOT_STAGE: Final = "RouterOS holds one key per interface: the next one cannot wait beside it"
 
@@ -67,6 +64,7 @@ class Renderer:
         self._mark = Mark(plan.target.overlay, plan.target.router)
         self._openings = OpeningWriter(plan, native, self._mark, tag)
         self._parting = Parting(plan, native, self._mark) if tag else None
+        self._peers = PeerWriter(plan, native, self._parting)
 
     def batches(self) -> tuple[Batch, ...]:
         """The plan's batches, and two more kinds that the missing order of tagged writes (sheet 1.4) demands.
@@ -103,11 +101,11 @@ class Renderer:
             case RemoveAddress():
                 return self._remove_address(change)
             case AddPeer():
-                return [self._add_peer(change)]
+                return [self._peers.add(change)]
             case SetPeer():
-                return self._set_peer(change)
+                return self._peers.set(change)
             case RemovePeer():
-                return self._remove_peer(change)
+                return self._peers.remove(change)
             case AddRoute():
                 return [self._add_route(change)]
             case SetRoute():
@@ -255,58 +253,6 @@ class Renderer:
         """What is there and disabled is enabled: adding it again would be refused (sheet 1.6)."""
         return set_row(menu, row, ("disabled", "no"), ("comment", marked(row.get("comment", ""), mark)))
 
-    # ---- peers
-    def _add_peer(self, change: AddPeer) -> Words:
-        wanted = change.wanted
-        words: list[tuple[str, Part]] = [("interface", change.interface), ("public-key", wanted.public_key)]
-        words.append(("allowed-address", join_networks(wanted.allowed_ips)))
-        if wanted.endpoint is not None:
-            words += _endpoint(wanted)
-        if wanted.persistent_keepalive:
-            words.append(("persistent-keepalive", f"{wanted.persistent_keepalive}s"))
-        if wanted.preshared_key is not None:
-            words.append(("preshared-key", self._preshared(wanted)))
-        if wanted.mark is not None:
-            words.append(("comment", str(wanted.mark)))
-        if wanted.disabled:
-            words.append(("disabled", "yes"))
-        return Words(f"{PEERS}/add", tuple(words))
-
-    def _remove_peer(self, change: RemovePeer) -> list[Words]:
-        if self._parting:
-            return self._parting.peer(change)
-        return removals(PEERS, [self._native.peers.get((change.interface, change.old.public_key))])
-
-    def _set_peer(self, change: SetPeer) -> list[Words]:
-        wanted, differing = change.wanted, change.differing
-        row = self._native.peers.get((change.interface, wanted.public_key))
-        if row is None:
-            return []
-        words: list[tuple[str, Part]] = []
-        if "allowed_ips" in differing:
-            words.append(("allowed-address", join_networks(wanted.allowed_ips)))
-        if "endpoint" in differing:
-            words += _endpoint(wanted)
-        if "persistent_keepalive" in differing:
-            words.append(("persistent-keepalive", f"{wanted.persistent_keepalive}s" if wanted.persistent_keepalive else "0"))
-        if "preshared_key" in differing:
-            words.append(("preshared-key", self._preshared(wanted)))
-        if "mark" in differing:
-            words.append(("comment", marked(row.get("comment", ""), wanted.mark)))
-        if "disabled" in differing:
-            words.append(("disabled", yes(wanted.disabled)))
-        return [set_row(PEERS, row, *words)]
-
-    def _preshared(self, peer: Peer) -> Part:
-        if peer.preshared_key is None:
-            return ""  # clears it (sheet 3.2)
-        if isinstance(peer.preshared_key, Secret):
-            return peer.preshared_key
-        raise Unsupported(
-            f"{self._plan.target.router}: the preshared key of peer {peer.label} cannot be derived here",
-            "run it where the fleet secret is (FLEET_SECRET or .fleet/secret)",
-        )
-
     # ---- openings
     def _closed(self, change: AddOpening | SetOpening) -> Step:
         requests = self._openings.opened(change.interface, change.wanted)[1]
@@ -326,9 +272,3 @@ def _interrupts(change: Change) -> Interrupts:
             return "peer"
         case _:
             return "nothing"
-
-
-def _endpoint(peer: Peer) -> Attributes:
-    if peer.endpoint is None:
-        return (("endpoint-address", ""), ("endpoint-port", "0"))  # the way to clear it (sheet 3.2)
-    return (("endpoint-address", peer.endpoint.host), ("endpoint-port", str(peer.endpoint.port)))

@@ -18,6 +18,9 @@ from .stream import Broken, Stream, fatal_text
 WINDOW: Final = 16
 """Commands in flight: more hang or slow a router (sheet 1.4, 7.22.1 and CHR 7.23.2)."""
 
+SHOWN: Final = 300
+"""Characters of a request that an error shows."""
+
 
 @dataclass(slots=True)
 class _Flight:
@@ -133,7 +136,13 @@ def _refused(flight: _Flight) -> Rejected:
     for _name, value in flight.request.attributes:
         if isinstance(value, Secret) and value.reveal():
             said = said.replace(value.reveal(), str(value))
-    return Rejected(f"refused `{flight.request.native()}`: {said}", _cure(said), evidence=said)
+    return Rejected(f"refused `{_brief(flight.request.native())}`: {said}", _cure(said), evidence=said)
+
+
+def _brief(native: str) -> str:
+    """A request on the one line of an error: of one that carries a script, its beginning."""
+    line = native.partition("\n")[0][:SHOWN]
+    return native if line == native else f"{line}..."
 
 
 def _trap_text(trap: dict[str, str]) -> str:
