@@ -16,6 +16,7 @@ FleetError(summary, hint)             two lines for a person: what was seen, the
    ├─ Rejected(request, reply)        the router said no
    ├─ Unparseable(excerpt)            the router said something the driver does not know
    ├─ NotConverged(left)              everything accepted, the router still differs
+   ├─ HeldBack                        pending: not begun, because a router before it did not come through
    └─ RolledBack                      exit 5: the change did not prove itself and was undone
 ```
 """
@@ -152,3 +153,9 @@ class RolledBack(RouterError):
     """The change did not prove itself within its window, and the router is, or will be by itself, as it was."""
 
     outcome = "rolled back"
+
+
+class HeldBack(RouterError):
+    """Not begun: a canary or an earlier wave did not come through the same change."""
+
+    outcome = "pending"

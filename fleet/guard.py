@@ -29,11 +29,11 @@ GRACE_SECONDS = 20.0
 PASS_SHARE = 0.5
 """The passes of a run must be through within this share of the window: the rest is for verify and confirm."""
 
-Healthy = Callable[[Router], str]
-"""Proof beyond the router's own state: an empty string, or what is wrong, as a sentence."""
+Healthy = Callable[[Router, tuple[Change, ...], float], str]
+"""Proof beyond the router's own state, after these changes begun at this monotonic second: empty, or what is wrong."""
 
 
-def _always(router: Router) -> str:  # noqa: ARG001 - the shape of Healthy
+def _always(router: Router, changes: tuple[Change, ...], began: float) -> str:  # noqa: ARG001 - the shape of Healthy
     return ""
 
 
@@ -101,7 +101,7 @@ class Guarded:
                 raise self._undone(changes, f"cannot be read after the change: {error.summary}") from error
 
     def _prove(self, made: tuple[Change, ...]) -> None:
-        wrong = self.healthy(self.router)
+        wrong = self.healthy(self.router, made, self._deadline - self.confirm_within)
         if wrong:
             raise self._undone(made, wrong)
         self.router.say("verify", "reads as intended")

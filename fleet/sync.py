@@ -8,23 +8,29 @@ Each router's failure is its own; only what must stop everybody is raised.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from . import engine, keys, overlay
+from .blast import refusals
 from .changes import AddInterface, Change
 from .control import Controller, Prepared, failed
+from .danger import cutting, managed_through, sentence
 from .driver import Ask, Probe, ProbeResult
 from .engine import Intent, Journal
-from .errors import FleetError, RouterError, UsageError
+from .errors import FleetError, HeldBack, PlanRefused, RouterError, Unsupported, UsageError
 from .events import Event
+from .guard import Guarded, resolve_left_over
 from .liveness import Session, judge
 from .model import Fact, Interface, KeyOf, PublicKey, Secret
 from .plan import split_removals
+from .proof import Before, Proof
 from .rebuild import own_interface
 from .report import FleetReport, RouterReport
+from .safety import WAVES_FROM, Safety
+from .waves import Budget, Kind, waves
 
 ALIVE_WITHIN = 20.0
 """Seconds that a tunnel written in this run gets to shake hands before its router is called waiting.
@@ -46,6 +52,7 @@ class Sync:
         journal: Journal,
         run_id: str,
         *,
+        safety: Safety = Safety(),
         still_ours: Callable[[], None] = lambda: None,
         alive_within: float | None = None,
     ) -> None:
@@ -53,6 +60,7 @@ class Sync:
         self._prepared = prepared
         self._journal = journal
         self._run_id = run_id
+        self._safety = safety
         self._still_ours = still_ours
         self._alive_within = ALIVE_WITHIN if alive_within is None else alive_within
         self._fleet = controller.fleet
@@ -64,6 +72,28 @@ class Sync:
         self._idle_notes: dict[str, str] = {}
         self._waiting: dict[str, str] = {}
         self._desired: overlay.Desired | None = None
+        self._stopped = ""
+        self._proof = self._proving()
+
+    def _proving(self) -> Proof:
+        """What lived and answered when the run began, against which every guarded change is held."""
+        observed = self._survey.observed()
+
+        def connect(name: str) -> None:
+            router = self._control.reach.router(name)
+            try:
+                _ = router.link.session  # opens it: a login is the answer
+            finally:
+                router.link.close()
+
+        return Proof(
+            before=Before.of(observed),
+            carried=managed_through(self._fleet),
+            connect=connect,
+            runner=self._control.runner,
+            others=self._survey.routers,
+            names={fact.public_key: name for name, fact in self._facts.items() if fact.public_key is not None},
+        )
 
     def run(self) -> FleetReport:
         """Do it all. Raises UsageError before the first write when a secret is needed and cannot be had."""
@@ -177,19 +207,55 @@ class Sync:
         return {interface: private_key}
 
     def _escrowed(self, name: str) -> dict[str, Secret]:
-        """The pinned key out of escrow, for a router that lost it."""
-        held = self._control.escrow(name, self._facts[name].public_key)
-        if held is None or self._control.secret is None:
+        """The pinned key out of escrow, for a router that lost it; nothing is unsealed for one that has it."""
+        interface, observed = self._fleet.routers[name].interface, self._survey.routers[name].observed
+        if self._control.secret is None or (observed is not None and interface in observed.stored):
             return {}
-        return {self._fleet.routers[name].interface: keys.unseal(self._control.secret, held.sealed_as, held.sealed)}
+        held = self._control.escrow(name, self._facts[name].public_key)
+        return {interface: keys.unseal(self._control.secret, held.sealed_as, held.sealed)} if held is not None else {}
 
     # -------------------------------------------------------------------------------------------------- stages
     def _stages(self) -> None:
-        hubs = [name for name in self._writable() if self._fleet.routers[name].role == "hub"]
-        others = [name for name in self._writable() if self._fleet.routers[name].role != "hub"]
+        changes = self._wanted()
+        self._refuse_blast(changes)
+        hubs = [name for name in changes if self._fleet.routers[name].role == "hub"]
+        others = [name for name in changes if self._fleet.routers[name].role != "hub"]
         self._stage(hubs, lambda changes: split_removals(changes)[0])
         self._stage(others, None)
         self._stage(hubs, None)
+
+    def _wanted(self) -> dict[str, tuple[Change, ...]]:
+        """What every writable router has before it; one that must be refused is refused here, before anybody is written."""
+        found: dict[str, tuple[Change, ...]] = {}
+        for name in self._writable():
+            router = self._survey.routers[name]
+            try:
+                intent = self._intent(name)
+                found[name] = engine.chosen(engine.compare(router, intent).changes, intent)
+                self._refuse_cutting(router, found[name])
+            except FleetError as error:
+                self._errors[name] = error
+                found.pop(name, None)
+        return found
+
+    def _refuse_blast(self, changes: Mapping[str, tuple[Change, ...]]) -> None:
+        if self._safety.force:
+            return
+        stored = {name: read.stored for name, read in self._survey.observed().items()}
+        found = refusals(self._fleet, changes, stored)
+        if found:
+            more = "".join(f"; {refusal.summary}" for refusal in found[1:4])
+            raise PlanRefused(f"{found[0].summary}{more}", "nothing was written; if that is what you mean, add --force")
+
+    def _refuse_cutting(self, router: engine.Router, changes: tuple[Change, ...]) -> None:
+        if self._safety.unguarded or router.limits.guard != "none":
+            return
+        cut = cutting(self._fleet, router.name, changes)
+        if cut:
+            raise Unsupported(
+                f"{router.name}: this router cannot undo a change by itself, and {sentence(cut)}",
+                "nothing was written to it; with another way to reach it at hand: --unguarded",
+            )
 
     def _writable(self) -> list[str]:
         return [
@@ -202,6 +268,21 @@ class Sync:
         return name in self._prepared.selection.writable
 
     def _stage(self, names: Iterable[str], part: Callable[[tuple[Change, ...]], tuple[Change, ...]] | None) -> None:
+        """Write these routers wave by wave; what an unhealthy wave stops is not begun, and said."""
+        due = [name for name in names if name not in self._errors and not self._stopped]
+        few = len(due) < WAVES_FROM or self._safety.resume
+        kinds = {name: self._kind(name) for name in due}
+        rounds = (tuple(due),) if few else waves(kinds, canaries=self._safety.canaries, batch=self._safety.batch)
+        budget = Budget.parse(self._safety.max_failures, len(due))
+        for number, wave in enumerate(rounds):
+            self._wave(wave, part)
+            bad = [name for name in due if name in self._errors and self._errors[name].exit_code != PlanRefused.exit_code]
+            canary_failed = number == 0 and len(rounds) > 1 and any(name in bad for name in wave)
+            if (canary_failed or len(bad) > budget.failures) and number + 1 < len(rounds):
+                self._stop(bad[0], [name for later in rounds[number + 1 :] for name in later])
+                return
+
+    def _wave(self, names: Iterable[str], part: Callable[[tuple[Change, ...]], tuple[Change, ...]] | None) -> None:
         def work(name: str) -> tuple[Change, ...]:
             self._still_ours()
             router = self._survey.routers[name]
@@ -209,13 +290,34 @@ class Sync:
             if part is not None:
                 first = frozenset(map(str, part(engine.chosen(engine.compare(router, intent).changes, intent))))
                 intent = replace(intent, wanted=lambda change: str(change) in first)
-            return engine.converge(router, intent, plan_id=self._run_id, journal=self._journal)
+            return self._converge(router, intent)
 
-        for name, outcome in self._control.runner.run(work, [name for name in names if name not in self._errors]).items():
+        for name, outcome in self._control.runner.run(work, names).items():
             if outcome.error is not None:
                 self._errors[name] = self._control.excused(name, outcome.error)
             elif outcome.value is not None:
                 self._made.setdefault(name, []).extend(outcome.value)
+
+    def _converge(self, router: engine.Router, intent: Intent) -> tuple[Change, ...]:
+        if self._safety.unguarded or router.limits.guard == "none":
+            assert router.observed is not None
+            resolve_left_over(router, self._run_id, self._journal)
+            return engine.converge(router, intent, plan_id=self._run_id, journal=self._journal)
+        guarded = Guarded(router, intent, self._run_id, self._journal, self._safety.confirm_within, healthy=self._proof.healthy)
+        return guarded.converge()
+
+    def _stop(self, culprit: str, names: Iterable[str]) -> None:
+        self._stopped = culprit
+        for name in names:
+            self._errors[name] = HeldBack(
+                f"{name}: not begun, because {culprit} did not come through the same change",
+                f"see what happened with `fleet history {self._run_id}`; without {culprit}: fleet sync --resume",
+                router=name,
+            )
+
+    def _kind(self, name: str) -> Kind:
+        router, observed = self._fleet.routers[name], self._survey.routers[name].observed
+        return Kind(router.driver, router.role, observed.version if observed else "")
 
     def _intent(self, name: str) -> Intent:
         assert self._desired is not None

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-import threading
 from typing import Annotated
 
 import typer
 
 from ..errors import PlanRefused, UsageError
-from ..events import Emit, Event
+from ..safety import CONFIRM_WITHIN, Safety
 from ..selection import Selection, select
 from ..state import Owner, actor, inventory_commit
 from ..sync import Sync
 from .context import Context, parse_at
 from .options import At, Json, Limit, Names, Only, Parallel, PendingOk, of
 from .output import progress, result_json, say, show_report
-
-NO_GUARD = "there is no guard in this version: a change that cuts a router off does not undo itself"
 
 
 def command(
@@ -28,6 +25,23 @@ def command(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for pipelines.")] = False,
     at: At = None,
     parallel: Parallel = 20,
+    confirm_within: Annotated[
+        int, typer.Option("--confirm-within", help="Seconds after which a router undoes a change that was not confirmed.")
+    ] = CONFIRM_WITHIN,
+    unguarded: Annotated[
+        bool, typer.Option("--unguarded", help="Arm no guard: a change that cuts a router off does not undo itself.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove as widely as the plan says.")] = False,
+    canaries: Annotated[
+        int, typer.Option("--canary", min=1, help="Routers of each driver, role and firmware that go first.")
+    ] = 1,
+    batch: Annotated[str, typer.Option("--batch", help="Routers written per wave after the canaries: 20, or 10%.")] = "10%",
+    max_failures: Annotated[
+        str, typer.Option("--max-failures", help="Failed routers after which no wave is begun: 3, or 5%.")
+    ] = "5%",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that stopped, without the routers that failed in it.")
+    ] = False,
     pending_ok: PendingOk = False,
     as_json: Json = False,
 ) -> None:
@@ -35,11 +49,12 @@ def command(
     fleet_context = of(context)
     fleet = fleet_context.fleet
     selection = select(fleet, routers or [], only=only, limit=limit)
+    safety = Safety(confirm_within, unguarded, force, canaries, batch, max_failures, resume)
     reviewed = "" if yes else _review(fleet_context, selection, parallel, parse_at(at or [], fleet), as_json=as_json)
     emitting = progress(len(selection.names), quiet=as_json, verbose=fleet_context.verbose)
     with (
         emitting as shown,
-        fleet_context.controller(parallel=parallel, at=parse_at(at or [], fleet), emit=_warned_once(shown)) as controller,
+        fleet_context.controller(parallel=parallel, at=parse_at(at or [], fleet), emit=shown) as controller,
     ):
         state = controller.state
         with state.lock(fleet.overlay.name, Owner.current("sync")) as lock:
@@ -49,26 +64,13 @@ def command(
                 raise PlanRefused("the routers changed while you were reading; nothing was written", "run `fleet sync` again")
             run = state.begin_run(fleet.overlay.name, "sync", actor(), inventory_commit(fleet_context.folder), reviewed)
             with run:
-                report = Sync(controller, prepared, run, run.id, still_ours=lock.check).run()
+                report = Sync(controller, prepared, run, run.id, safety=safety, still_ours=lock.check).run()
                 run.finish("done", report.exit_code())
     if as_json:
         result_json(report.to_dict(pending_ok=pending_ok))
     else:
         show_report(report)
     raise typer.Exit(report.exit_code(pending_ok=pending_ok))
-
-
-def _warned_once(emit: Emit) -> Emit:
-    """The same Emit that says, before the first write of a run, what this version cannot do."""
-    warned = threading.Event()
-
-    def warning(event: Event) -> None:
-        if event.phase == "apply" and not warned.is_set():
-            warned.set()
-            emit(Event("", "plan", NO_GUARD))
-        emit(event)
-
-    return warning
 
 
 def _review(context: Context, selection: Selection, parallel: int, at: dict[str, str], *, as_json: bool) -> str:

@@ -1,0 +1,196 @@
+"""Proof that a guarded change did no harm, beyond the router's own state: its tunnels and who is managed through it.
+
+A router's tunnels that lived before must live after. Where the change had to break the session (endpoint, preshared key, the
+interface itself) a new handshake is demanded and forced on the end that dials: measured, it is back after 9 ms then, and
+after 15 s and more by waiting. Where it had not, no new handshake is demanded: changing allowed IPs moves none. A router
+that carries other routers' management is confirmed only when those that answered before answer again on new connections.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from . import engine
+from .changes import AddInterface, Change, Reapply, SetInterface, SetPeer
+from .driver import Observed
+from .errors import FleetError, RouterError
+from .liveness import FRESH_SECONDS
+from .model import Peer, PublicKey
+from .runner import Runner
+
+PROOF_SECONDS = 20.0
+"""How long tunnels and carried routers get to come back: three handshake attempts (every 5 s) and a margin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What lived when the run began: peers by router, and the routers that answered."""
+
+    alive: Mapping[str, frozenset[PublicKey]]
+    answered: frozenset[str]
+
+    @classmethod
+    def of(cls, observed: Mapping[str, Observed]) -> Before:
+        """From the survey that the run began with."""
+        alive = {name: frozenset(living(read)) for name, read in observed.items()}
+        return cls(alive, frozenset(observed))
+
+
+def living(observed: Observed) -> Iterable[PublicKey]:
+    """Public keys of peers whose session is fresh."""
+    for peers in observed.live.values():
+        for key, live in peers.items():
+            if live.handshake_age is not None and live.handshake_age < FRESH_SECONDS:
+                yield key
+
+
+@dataclass(slots=True)
+class Proof:
+    """Judges routers of one run. `carried` names whose management a router carries; `connect` opens a new connection to one."""
+
+    before: Before
+    carried: Mapping[str, frozenset[str]]
+    connect: Callable[[str], None]
+    runner: Runner
+    others: Mapping[str, engine.Router]
+    names: Mapping[PublicKey, str]
+    seconds: float = PROOF_SECONDS
+    broken: dict[str, tuple[float, frozenset[PublicKey]]] = field(default_factory=dict)
+
+    def healthy(self, router: engine.Router, changes: Iterable[Change], began: float) -> str:
+        """What is wrong after `changes` that were begun at `began` (monotonic seconds), empty if nothing is."""
+        return self._tunnels(router, frozenset(breaking(changes, router)), began) or self._management(router)
+
+    # ----------------------------------------------------------------------------------------------- tunnels
+    def _tunnels(self, router: engine.Router, broken: frozenset[PublicKey], began: float) -> str:
+        demanded = {
+            key: interface
+            for key in self.before.alive.get(router.name, frozenset())
+            if (interface := _interface_of(router, key))
+        }
+        if not demanded:
+            return ""
+
+        def dead() -> list[PublicKey]:
+            since = time.monotonic() - began
+            return [key for key in demanded if not self._alive(router, key, since if key in broken else FRESH_SECONDS)]
+
+        for key in dead():
+            self._force(router, demanded[key], key)
+
+        def look() -> list[PublicKey]:
+            engine.observe(router)
+            return dead()
+
+        try:
+            left = Retrying(retry=retry_if_result(bool), wait=wait_fixed(1), stop=stop_after_delay(self.seconds))(look)
+        except RetryError as error:
+            left = error.last_attempt.result()
+        if not left:
+            return ""
+        who = self.names.get(left[0], f"{left[0][:8]}...")
+        more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+        return f"the tunnel to {who}{more} lived before the change and does not shake hands after it"
+
+    def _alive(self, router: engine.Router, key: PublicKey, younger_than: float) -> bool:
+        assert router.observed is not None
+        ages = [peers[key].handshake_age for peers in router.observed.live.values() if key in peers]
+        return any(age is not None and age < younger_than for age in ages)
+
+    def _force(self, router: engine.Router, interface: str, key: PublicKey) -> None:
+        """Ask the end that dials for a new handshake; where neither end can be asked, its own retries must do."""
+        peer = _peer(router, interface, key)
+        if peer is not None and peer.endpoint is not None:
+            _rehandshake(router, interface, peer)
+            return
+        other = self.others.get(self.names.get(key, ""))
+        assert router.observed is not None
+        own = router.observed.stored[interface].public_key
+        if other is None or other.observed is None or not isinstance(own, PublicKey):
+            return
+        for name, held in other.observed.stored.items():
+            if own in held.peers:
+                _rehandshake(other, name, held.peers[own])
+
+    # -------------------------------------------------------------------------------------------- management
+    def _management(self, router: engine.Router) -> str:
+        names = sorted((self.carried.get(router.name, frozenset()) - {router.name}) & self.before.answered)
+        if not names:
+            return ""
+        router.renew()
+        outcomes = self.runner.run(self._answers, names)
+        silent = [name for name, outcome in outcomes.items() if outcome.error is not None]
+        if not silent:
+            return ""
+        error = outcomes[silent[0]].error
+        more = f" (and {len(silent) - 1} more)" if len(silent) > 1 else ""
+        said = error.summary if isinstance(error, FleetError) else str(error)
+        return f"{silent[0]}{more} answered before the change and does not any more: {said}"
+
+    def _answers(self, name: str) -> bool:
+        attempts = Retrying(
+            retry=retry_if_result(lambda reached: not reached), wait=wait_fixed(1), stop=stop_after_delay(self.seconds)
+        )
+        last: list[RouterError] = []
+
+        def reach() -> bool:
+            try:
+                self.connect(name)
+            except RouterError as error:
+                last[:] = [error]
+                return False
+            return True
+
+        try:
+            return attempts(reach)
+        except RetryError:
+            raise last[0] from None
+
+
+def breaking(changes: Iterable[Change], router: engine.Router) -> Iterable[PublicKey]:
+    """Public keys of peers whose session the changes are bound to break."""
+    assert router.observed is not None
+    for change in changes:
+        match change:
+            case SetPeer() if change.differing & {"endpoint", "preshared_key", "disabled"}:
+                yield change.wanted.public_key
+            case AddInterface() | Reapply():
+                yield from _peers(router, change.interface)
+            case SetInterface() if change.old.listen_port != change.wanted.listen_port:
+                yield from _peers(router, change.interface)
+            case _:
+                pass
+
+
+def _peers(router: engine.Router, interface: str) -> Iterable[PublicKey]:
+    assert router.observed is not None
+    return router.observed.stored[interface].peers if interface in router.observed.stored else ()
+
+
+def _interface_of(router: engine.Router, key: PublicKey) -> str:
+    """The interface that holds this peer, empty if none does (any more)."""
+    assert router.observed is not None
+    held = router.observed.running if router.observed.running is not None else router.observed.stored
+    return next((name for name, one in held.items() if key in one.peers and not one.peers[key].disabled), "")
+
+
+def _peer(router: engine.Router, interface: str, key: PublicKey) -> Peer | None:
+    assert router.observed is not None
+    held = router.observed.running if router.observed.running is not None else router.observed.stored
+    return held[interface].peers.get(key) if interface in held else None
+
+
+def _rehandshake(router: engine.Router, interface: str, peer: Peer) -> None:
+    assert router.observed is not None
+    requests = router.driver.rehandshake(interface, peer, router.observed)
+    if requests is None:
+        return
+    try:
+        router.link.send_all(requests)
+    except RouterError as error:
+        # The proof itself decides; that it could not be hurried is no reason to undo.
+        router.say("verify", f"a new handshake with {peer.label} could not be forced: {error.summary}")
