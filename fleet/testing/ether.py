@@ -20,7 +20,7 @@ from typing import Final
 from ._handshakes import Handshakes
 from ._nodes import Clock, Handshake, Node, Packet, SimInterface, SimPeer, asks, cryptokey, is_address, matched
 
-__all__ = ["Clock", "Ether", "Handshake", "Node", "Packet", "SimInterface", "SimPeer", "Trace"]
+__all__ = ["Clock", "Ether", "Handshake", "Node", "Packet", "SimInterface", "SimPeer", "Trace", "is_address"]
 
 MAX_HOPS: Final = 16
 

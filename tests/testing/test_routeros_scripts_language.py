@@ -395,7 +395,7 @@ def test_a_long_script_is_quick(router: RouterosSimulator) -> None:
     undone = "\n".join(
         f':do {{ {lists} remove [find comment="fleet:a:{n}"] }} on-error={{ :log error "{n}" }}' for n in range(500)
     )
-    began = time.perf_counter()
+    began = time.process_time()
     assert run(router, undone) == "ok"
-    assert time.perf_counter() - began < 1.0  # about 0.1 s here; a slow machine under load must not fail the run
+    assert time.process_time() - began < 0.5  # about 0.1 s of work here; slower processors must not fail the run
     assert router.rows(lists) == []

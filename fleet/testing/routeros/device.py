@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ..ether import Clock
 from .menus import MENUS
@@ -59,7 +59,11 @@ PLAIN: Final = Behaviour()
 
 
 class Device:
-    """Tables of one router of one RouterOS release."""
+    """Tables of one router of one RouterOS release.
+
+    `resolves`: when a peer's endpoint that is a name is looked up. RouterOS's timing is unverified (sheet 3.2): "always" at
+    every handshake; "set" only when the peer is added, set, enabled or the router boots, which needs an entry that sets it.
+    """
 
     def __init__(self, name: str, release: str, clock: Clock, behaviours: Mapping[str, Behaviour], seed: int | None) -> None:
         self.name = name
@@ -69,6 +73,8 @@ class Device:
         self.random = random.Random(seed)
         self.unique_keys = "interface"
         self.overlap = "refuse"
+        self.resolves: Literal["always", "set"] = "always"
+        self.resolved: dict[int, str] = {}
         self._behaviours = behaviours
         shared: dict[str, Numbers] = {}
         self._tables: dict[str, Table] = {}

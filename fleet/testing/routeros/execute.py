@@ -57,7 +57,7 @@ def _safe_mode(router: Router, account: Account, command: Command) -> Answer:
         safe.release()
     else:
         safe.unroll()
-        router.changed()
+        router.undone()
     return Answer()
 
 

@@ -55,6 +55,7 @@ class Router(OnEther, ABC):
         self.clock = clock or (ether.clock if ether is not None else Clock())
         self.lock = threading.RLock()
         self._scheduler = Scheduler(self)
+        self._peers = Peers(self)
         self.device = Device(name, version, self.clock, self._behaviours(), seed)
         self.shuffle = None if seed is None else random.Random(seed)
         self.counters = Counters()
@@ -78,7 +79,7 @@ class Router(OnEther, ABC):
             "/interface/ethernet": Hardware(),
             "/interface/bridge": Hardware(),
             "/interface/wireguard": WireguardInterfaces(self),
-            "/interface/wireguard/peers": Peers(self),
+            "/interface/wireguard/peers": self._peers,
             "/interface/list": InterfaceLists(),
             "/interface/list/member": ListMembers(),
             **{f"/{family}/address": Addresses(self, f"/{family}/address") for family in FAMILIES},
@@ -153,6 +154,7 @@ class Router(OnEther, ABC):
                 table.renumber()
             self.booted_at = self.clock.now()
             self.jobs.forget()
+            self._peers.restart(self.device)
             self._scheduler.restart(self.device)
 
     def acted(self) -> None:
@@ -209,6 +211,11 @@ class Router(OnEther, ABC):
 
     def _undo(self) -> None:
         self.safe_mode.undo()
+        self.undone()
+
+    def undone(self) -> None:
+        """Safe mode put rows back: entries among them run again, the ether looks anew."""
+        self._scheduler.rearm(self.device)
         self.changed()
 
     def _fire(self) -> None:

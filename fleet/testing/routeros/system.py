@@ -152,6 +152,12 @@ class Scheduler(Behaviour):
             row.fields["run-count"] = "0"
             self._arm(device, row, boot=True)
 
+    def rearm(self, device: Device) -> None:
+        """Arm what is not: rows that came back."""
+        for row in device.table("/system/scheduler").rows:
+            if row.number not in self._next:
+                self._arm(device, row)
+
     def next_due(self) -> float | None:
         """When the next entry runs."""
         return min(self._next.values(), default=None)

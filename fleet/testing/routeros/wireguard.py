@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ..ether import SimInterface, SimPeer
+from ..ether import SimInterface, SimPeer, is_address
 from .device import Behaviour, Device
 from .durations import letters, seconds
 from .tables import Row
@@ -128,8 +128,20 @@ class Peers(Behaviour):
             if nested or not set(wanted).isdisjoint(theirs):
                 raise invalid("allowed-address")
 
+    def _resolve(self, device: Device, row: Row) -> None:
+        """Look its endpoint up now, for routers that do so only now."""
+        host = row.get("endpoint-address")
+        device.resolved[row.number] = host if not host or is_address(host) else self._router.resolve(host) or ""
+
+    def restart(self, device: Device) -> None:
+        """A boot looks all of them up."""
+        device.resolved.clear()
+        for row in device.table("/interface/wireguard/peers").rows:
+            self._resolve(device, row)
+
     def added(self, device: Device, row: Row) -> None:
         """It may shake hands."""
+        self._resolve(device, row)
         self._settle_overlap(device, row)
         self._router.changed()
 
@@ -137,11 +149,13 @@ class Peers(Behaviour):
         """A disabled or re-keyed peer loses its session."""
         if row.disabled or old["public-key"] != row.fields["public-key"] or old["interface"] != row.fields["interface"]:
             self._router.forget(old["interface"], old["public-key"])
+        self._resolve(device, row)
         self._settle_overlap(device, row)
         self._router.changed()
 
     def removed(self, device: Device, row: Row) -> None:
         """Its session and counters are gone."""
+        device.resolved.pop(row.number, None)
         self._router.forget(row.get("interface"), row.get("public-key"))
         self._router.changed()
 
@@ -180,7 +194,7 @@ def on_ether(device: Device) -> list[SimInterface]:
     peers: dict[str, list[SimPeer]] = {}
     for row in list(device.table("/interface/wireguard/peers").rows):
         if not row.disabled:
-            peers.setdefault(row.get("interface"), []).append(_peer(row))
+            peers.setdefault(row.get("interface"), []).append(_peer(device, row))
     return [
         SimInterface(
             row.fields["name"],
@@ -194,8 +208,11 @@ def on_ether(device: Device) -> list[SimInterface]:
     ]
 
 
-def _peer(row: Row) -> SimPeer:
-    endpoint = (row.get("endpoint-address"), int(row.get("endpoint-port", "0")))
+def _peer(device: Device, row: Row) -> SimPeer:
+    host = row.get("endpoint-address")
+    if device.resolves == "set":
+        host = device.resolved.get(row.number, host)
+    endpoint = (host, int(row.get("endpoint-port", "0")))
     responder = "true" in (row.get("responder"), row.get("is-responder"))
     return SimPeer(
         row.get("public-key"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +12,7 @@ from ..schema import Field
 from ..tables import Row as Stored
 from ..tables import Table
 from ..values import Refused
-from .conditions import Found, Row, matching
+from .conditions import Found, Row
 from .data import Array, Id, Value, argument, empty, number, text
 from .environment import Scope
 from .errors import ScriptError
@@ -72,21 +71,17 @@ class MenuCommand:
 
     # --- rows ----------------------------------------------------------------------------------------------------------
 
-    def _rows(self, scope: Scope) -> Iterator[tuple[str, Row]]:
-        """What a condition sees: stored properties, or all of them if it asks for computed ones."""
-        router = scope.job.router
-        table = router.device.table(self.path)
-        for words in router.extra_rows(self.path):
-            yield words[".id"], words
-        computed = any(name in table.fields and table.fields[name].readonly for name in self.found.names - _KEPT)
-        for row in list(table.rows):
-            if computed:
-                yield row.id, router.device.shown(self.path, table, row)
-            else:
-                yield row.id, row.fields if ".id" not in self.found.names else {".id": row.id, **row.fields}
-
     def _ids(self, scope: Scope) -> list[str]:
-        return matching(self.found, scope, self._rows(scope))
+        """Ids of the rows that pass. Properties that the router computes are only computed if the condition asks for them."""
+        router, names = scope.job.router, self.found.names
+        table = router.device.table(self.path)
+        passes = self.found.prepare(scope)
+        ids = [words[".id"] for words in router.extra_rows(self.path) if passes(words)]
+        if any(name in table.fields and table.fields[name].readonly for name in names - _KEPT):
+            return ids + [row.id for row in list(table.rows) if passes(router.device.shown(self.path, table, row))]
+        if ".id" in names:
+            return ids + [row.id for row in table.rows if passes({".id": row.id, **row.fields})]
+        return ids + [row.id for row in table.rows if passes(row.fields)]
 
     def _print(self, scope: Scope) -> Value:
         ids = set(self._ids(scope))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
@@ -123,6 +123,14 @@ class Found:
     condition: Condition | None = None
     names: set[str] = field(default_factory=set)
 
+    def prepare(self, scope: Scope) -> Test:
+        """The test of rows; without a condition every row passes."""
+        return _everything if self.condition is None else self.condition.prepare(scope)
+
+
+def _everything(row: Row) -> bool:
+    return True
+
 
 class Conditions(Expressions, ABC):
     """Reads conditions."""
@@ -162,7 +170,8 @@ class Conditions(Expressions, ABC):
 
     def _any(self, spaced: bool) -> Condition:
         parts = [self._all(spaced)]
-        while self.blank() or True:
+        while True:
+            self.blank()
             if not self.word(_OR):
                 break
             self.blank()
@@ -211,11 +220,3 @@ class Conditions(Expressions, ABC):
         wanted = self._bare_argument()
         bound, self._bound = self._bound, outer
         return Compare(known, sign, wanted, bound or None)
-
-
-def matching(found: Found, scope: Scope, rows: Iterator[tuple[str, Row]]) -> list[str]:
-    """Ids of the rows that pass, in their order."""
-    if found.condition is None:
-        return [number for number, _ in rows]
-    test = found.condition.prepare(scope)
-    return [number for number, row in rows if test(row)]

@@ -68,6 +68,7 @@ class MenuCommands(Conditions, ABC):
         super().__init__(text)
         self.device = device
         self.menu = ""
+        self._line = (0, 1)
         menus = set(device.tables()) | set(SPECIAL)
         self._prefixes = {path[:end] for path in menus for end in range(1, len(path) + 1) if path[end : end + 1] in ("/", "")}
         self._prefixes -= set(SPECIAL)
@@ -78,7 +79,10 @@ class MenuCommands(Conditions, ABC):
 
     def line(self) -> int:
         """Number of the line here."""
-        return self.text.count("\n", 0, self.at) + 1
+        seen, count = self._line
+        count = count + self.text.count("\n", seen, self.at) if seen <= self.at else self.text.count("\n", 0, self.at) + 1
+        self._line = (self.at, count)
+        return count
 
     def menu_command(self) -> Statement | None:
         """One command, or None for a change of menu. Raises BadSyntax."""
