@@ -67,9 +67,10 @@ class OpeningWriter:
         return Words(f"{rule.menu}/add", (*rule.words, ("comment", comment), *before))
 
     def _place(self, rule: Rule, interface: str, opening: Opening) -> str | None:
-        """The id to stand before: for an accept its own drop where that stays, else the first rule of others in the way."""
+        """The id to stand before: the first rule of others in the way, or for an accept its own drop if that comes sooner."""
+        table = self._native.tables[rule.menu]
+        before = [table.anchor(rule)]
         if not rule.last:
-            for owned in self._native.owned.get((interface, opening.identity), ()):
-                if owned.menu == rule.menu and owned.row.get("action") == "drop" and owned.holds:
-                    return owned.id
-        return self._native.tables[rule.menu].anchor(rule)
+            owned = self._native.owned.get((interface, opening.identity), ())
+            before += [each.id for each in owned if each.menu == rule.menu and each.row.get("action") == "drop" and each.holds]
+        return table.first(before)

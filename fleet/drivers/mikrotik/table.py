@@ -26,6 +26,10 @@ class Table:
                 found.append((*claim, Owned(self.menu, row, self._placed(at, row, claim))))
         return found
 
+    def first(self, ids: Sequence[str | None]) -> str | None:
+        """Which of these rules stands first, None if none is there."""
+        return next((row[".id"] for row in self._rows if row.get(".id") in ids), None)
+
     def anchor(self, rule: Rule) -> str | None:
         """The `.id` that `rule` must be placed before, None for the end of the list. Never a rule of ours."""
         for row in self._foreign(rule.chain):

@@ -53,8 +53,9 @@ class GuardedRouter(Subject):
     def write(self, script: Script, wanted: Configuration) -> None:
         """All of a first pass, and the passes that follow it."""
         self.send(writes(script))
-        while more := writes(self.script(wanted, arm=False)):
-            self.send(more)
+        for _ in range(4):
+            if more := writes(self.script(wanted, arm=False)):
+                self.send(more)
 
     def send(self, requests: list[Request]) -> None:
         for request in requests:

@@ -173,6 +173,16 @@ def test_drift_of_every_kind_heals(make: Make) -> None:
     converge(at, replace(full(), public_key=key))
 
 
+def test_accepts_go_above_a_drop_that_somebody_put_on_top_of_everything(make: Make) -> None:
+    router = make()
+    at = subject(router)
+    converge(at, full())
+    first = next(row[".id"] for row in router.simulator.rows("/ip/firewall/filter") if row.get("dynamic") != "true")
+    router.simulator.insert("/ip/firewall/filter", before=first, chain="input", action="drop", comment="by hand")
+    engine.observe(at)
+    converge(at, replace(full(), public_key=at.observed.stored["wg0"].public_key if at.observed else None))
+
+
 def test_a_peer_that_somebody_removed_comes_back(make: Make) -> None:
     router = make()
     at = subject(router)
