@@ -29,10 +29,14 @@ enter() { # OVERLAY
     guard_paths "$1"
     [ -d "$DIR" ] || mkdir -m 700 "$DIR" 2>/dev/null || not_writable "$ROOT/etc"
     [ -w "$DIR" ] || not_writable "$DIR"
+    make_folders
+    lock
+}
+
+make_folders() {
     make_work
     mkdir "$WORK/new" "$WORK/old" "$WORK/was"
     : >"$WORK/gone"
-    lock
 }
 
 not_writable() { # PLACE
@@ -87,13 +91,13 @@ key_activate() { # INTERFACE PUBLIC_KEY; the pair in use stays until confirm: as
 
 # ---- what was built goes to the disk before anything runs: a full one is noticed while nothing has changed
 stage() { # INTERFACE...
-    for name in "$@"; do
-        [ -z "$ARMED" ] || remember "$name"
-        for list in dial forget unaddress; do
-            if [ -n "$ARMED" ] && [ -f "$WORK/$list.$name" ]; then cat "$WORK/$list.$name" >>"$GUARD/$list.$name"; fi
+    for draft in "$@"; do
+        [ -z "$ARMED" ] || remember "$draft"
+        for kind in dial forget unaddress; do
+            if [ -n "$ARMED" ] && [ -f "$WORK/$kind.$draft" ]; then cat "$WORK/$kind.$draft" >>"$GUARD/$kind.$draft"; fi
         done
-        previous=$(latest_saved "$name.conf")
-        if [ -f "$previous" ]; then cp "$previous" "$WORK/was/$name.conf"; else : >"$WORK/was/$name.conf"; fi
+        previous=$(latest_saved "$draft.conf")
+        if [ -f "$previous" ]; then cp "$previous" "$WORK/was/$draft.conf"; else : >"$WORK/was/$draft.conf"; fi
     done
     [ -d "$NEXT" ] || mkdir -m 700 "$NEXT" 2>"$WORK/error" || unstaged
     for new in "$WORK"/new/*; do

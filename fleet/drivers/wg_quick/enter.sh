@@ -5,7 +5,8 @@ guard_new() { # OVERLAY <lib; the folder to be, with the text of all functions
     [ -d "$STATE" ] || mkdir -m 700 "$STATE" 2>/dev/null
     NEW=$(mktemp -d "$STATE/new.XXXXXX" 2>/dev/null) || fail 13 "$STATE cannot be written"
     trap 'rm -rf "$NEW"' EXIT
-    cat >"$NEW/lib.sh" || fail 14 "$STATE: no space left"
+    LIB=$NEW/lib.sh
+    cat >"$LIB" || fail 14 "$STATE: no space left"
 }
 
 # Finds the functions of an armed undo. Without them the answer depends on what became of the plan.

@@ -13,6 +13,7 @@ quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
 arm() { # PLAN SECONDS
     has flock || fail 23 "flock is not installed"
+    [ -d "$NEW" ] || fail 23 "no folder to arm"
     echo "$1" >"$NEW/plan"
     echo "$(($(seconds) + $2))" >"$NEW/due"
     : >"$NEW/gone"
@@ -20,8 +21,12 @@ arm() { # PLAN SECONDS
     mkdir "$NEW/before" "$NEW/old"
     {
         printf 'FLEET_ROOT=%s\nPATH=%s\n' "$(quoted "$ROOT")" "$(quoted "$PATH")"
+        # A confirm or an undo that was cut off has the folder by another name.
         # shellcheck disable=SC2016 # for the timer to expand
-        printf 'export FLEET_ROOT PATH\n. %s\nguard_fire %s %s "$1"\n' "$(quoted "$GUARD/lib.sh")" "$OVERLAY" "$(quoted "$1")"
+        printf 'export FLEET_ROOT PATH\nfor folder in %s %s %s; do\n    [ ! -f "$folder/lib.sh" ] || break\ndone\n' \
+            "$(quoted "$GUARD")" "$(quoted "$GUARD.undoing")" "$(quoted "$GUARD.confirming")"
+        # shellcheck disable=SC2016
+        printf '. "$folder/lib.sh"\nguard_fire %s %s "$1"\n' "$OVERLAY" "$(quoted "$1")"
     } >"$NEW/fire.sh" || fail 23 "$STATE: no space left"
     rm -f "$LAST"
     mv "$NEW" "$GUARD" || fail 23 "$GUARD could not be made"
@@ -76,7 +81,7 @@ remember() { # INTERFACE
             2>"$WORK/error" || { said=$(evidence "$WORK/error"); guard_undo; fail 23 "$1: $said"; }
     fi
     { ip -4 route show; ip -6 route show; } >"$before/routes" 2>/dev/null
-    for name in "$1.conf" "fleet-$1.list"; do [ ! -f "$DIR/$name" ] || cp -p "$DIR/$name" "$GUARD/old/$name"; done
+    for part in "$1.conf" "fleet-$1.list"; do [ ! -f "$DIR/$part" ] || cp -p "$DIR/$part" "$GUARD/old/$part"; done
     echo "$1" >>"$GUARD/interfaces"
 }
 
@@ -140,7 +145,7 @@ guard_fire() { # OVERLAY PLAN SECONDS; what the timer runs, with the seconds sti
     guard_paths "$1"
     [ -z "$3" ] || sleep "$3"
     found=$(guard_found) && [ "$(cat "$found/plan")" = "$2" ] || exit 0
-    make_work
+    make_folders
     trap '' HUP PIPE
     lock_for_undo
     settle
@@ -149,7 +154,7 @@ guard_fire() { # OVERLAY PLAN SECONDS; what the timer runs, with the seconds sti
 }
 
 guard_trip() { # OVERLAY PLAN
-    make_work
+    make_folders
     lock_for_undo
     settle
     if [ "$(cat "$GUARD/plan" 2>/dev/null)" = "$2" ]; then guard_undo; fi
@@ -169,7 +174,7 @@ undo_all() {
     rm -rf "$WORK/new" "$WORK/gone"
     failed=
     sed '1!G;h;$!d' "$GUARD/interfaces" >"$WORK/interfaces"
-    while read -r name; do restore "$name" </dev/null || failed="$failed $name"; done <"$WORK/interfaces"
+    while read -r each; do restore "$each" </dev/null || failed="$failed $each"; done <"$WORK/interfaces"
     unswitch
     rm -rf "$NEXT"
     echo "undone $(cat "$GUARD/plan")${failed:+, not all of$failed}" >"$LAST"

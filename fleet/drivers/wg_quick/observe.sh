@@ -56,13 +56,20 @@ frame_interface() { # INTERFACE OVERLAY
 
 touched() { [ -d "$GUARD" ] && grep -qsxF "$1" "$GUARD/interfaces"; } # INTERFACE
 
+# Something of ours is at work: what is read meanwhile may be half of it.
+frame_busy() {
+    if has flock && [ -f "$LOCK" ] && ! (flock -n 9) 9<"$LOCK" && holder >/dev/null; then echo "@busy"; fi
+}
+
 # An undo that is armed, or was cut off; then what its plan has changed and not saved.
 frame_guard() { # OVERLAY
-    if has flock && [ -f "$LOCK" ] && ! (flock -n 9) 9<"$LOCK" && holder >/dev/null; then echo "@busy"; fi
-    if found=$(guard_found); then
-        left=$(($(cat "$found/due") - $(seconds)))
-        [ "$found" = "$GUARD" ] || left=0
-        echo "@guard $(cat "$found/plan") $left"
+    frame_busy
+    seen=$(guard_found) || seen=$STATE/none
+    plan=$(cat "$seen/plan" 2>/dev/null) due=$(cat "$seen/due" 2>/dev/null)
+    if [ -n "$due" ]; then
+        left=$((due - $(seconds)))
+        [ "$seen" = "$GUARD" ] || left=0
+        echo "@guard $plan $left"
     elif [ -d "$NEXT" ]; then echo "@leftover ${NEXT##*/}"
     fi
     case $(cat "$LAST" 2>/dev/null) in undone*not*) echo "@undone"; sed 's/^/=/' "$LAST" ;; esac
@@ -143,5 +150,7 @@ observe() { # OVERLAY
     frame_guard "$1"
     frame_dump "$1"
     frame_network
+    frame_busy
+    [ "$(guard_found || echo "$STATE/none")" = "$seen" ] || echo "@busy"
     echo "@end"
 }

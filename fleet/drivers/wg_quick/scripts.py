@@ -81,7 +81,7 @@ def arm(overlay: str, plan_id: str, seconds: int, sudo: bool) -> Exec:
     """Arm the undo, `seconds` from now. Refused while another one is armed."""
     library = document(f"guard_new {overlay}", _joined(*_LIBRARY))
     calls = (f"begin {overlay}\n", f"arm {plan_id} {seconds}\n", "finish\n")
-    body = (*library, '. "$NEW/lib.sh"\n', *calls)
+    body = (*library, '. "$LIB"\nNEW=${LIB%/lib.sh}\n', *calls)
     return _exec(_joined(*_BOOTSTRAP), body, sudo, shown="".join(calls))
 
 

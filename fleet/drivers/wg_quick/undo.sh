@@ -1,22 +1,22 @@
 # How an interface gets back what it had: ours as it was, what others have done meanwhile as it is.
 
 restore() { # INTERFACE
-    before=$GUARD/before/$1 list=$GUARD/old/fleet-$1.list conf=$GUARD/old/$1.conf now=$(latest "$1.conf") wrong=0
-    [ -f "$list" ] || list=/dev/null
-    [ -f "$conf" ] || conf=/dev/null
-    [ -f "$now" ] || now=/dev/null
-    if [ ! -f "$before/dump" ]; then vanish "$1"; return; fi
+    was=$GUARD/before/$1 was_conf=$GUARD/old/$1.conf was_list=$GUARD/old/fleet-$1.list new_conf=$(latest "$1.conf") wrong=0
+    [ -f "$was_list" ] || was_list=/dev/null
+    [ -f "$was_conf" ] || was_conf=/dev/null
+    [ -f "$new_conf" ] || new_conf=/dev/null
+    if [ ! -f "$was/dump" ]; then vanish "$1"; return; fi
     if ! link_exists "$1"; then
         if has_systemd; then systemctl start "wg-quick@$1" >/dev/null 2>&1; fi
         link_exists "$1" || quick up "$1" 2
         link_exists "$1" || return 1
     fi
-    restore_peers "$1" "$conf" "$now" "$before/dump" || wrong=1
-    restore_addresses "$1" "$conf" "$now" "$before/addresses" || wrong=1
-    restore_link "$1" "$now" "$before/link" || wrong=1
-    routes_apply "$list" "$1" 2>/dev/null || wrong=1
-    restore_routes "$1" "$before/routes"
-    firewall_apply "$list" "$OVERLAY" "$1" 2>/dev/null || wrong=1
+    restore_peers "$1" "$was_conf" "$new_conf" "$was/dump" || wrong=1
+    restore_addresses "$1" "$was_conf" "$new_conf" "$was/addresses" || wrong=1
+    restore_link "$1" "$new_conf" "$was/link" || wrong=1
+    routes_apply "$was_list" "$1" 2>/dev/null || wrong=1
+    restore_routes "$1" "$was/routes"
+    firewall_apply "$was_list" "$OVERLAY" "$1" 2>/dev/null || wrong=1
     return "$wrong"
 }
 
@@ -34,7 +34,7 @@ vanish() { # INTERFACE; it came with the plan
 # back or was dialled elsewhere gets the endpoint he had, so that nothing has to be resolved and nobody waits to be heard.
 restore_peers() { # INTERFACE OLD_CONF NEW_CONF DUMP_BEFORE
     wg show "$1" dump >"$WORK/dump" || return 1
-    for list in dial forget; do [ -f "$GUARD/$list.$1" ] || : >"$GUARD/$list.$1"; done
+    touch "$GUARD/dial.$1" "$GUARD/forget.$1"
     awk -v again="$WORK/again" '
         function print_peer(field, allowed, endpoint) {
             text = text "[Peer]\nPublicKey = " field[1] "\n"
@@ -89,7 +89,7 @@ restore_peers() { # INTERFACE OLD_CONF NEW_CONF DUMP_BEFORE
 }
 
 restore_addresses() { # INTERFACE OLD_CONF NEW_CONF ADDRESSES_BEFORE
-    for conf in "$2" "$3"; do conf_interface "$conf" address | tr ',' '\n' | tr -d ' \t'; done >"$WORK/ours"
+    for each_conf in "$2" "$3"; do conf_interface "$each_conf" address | tr ',' '\n' | tr -d ' \t'; done >"$WORK/ours"
     [ ! -f "$GUARD/unaddress.$1" ] || cat "$GUARD/unaddress.$1" >>"$WORK/ours"
     addresses_now "$1" >"$WORK/addresses"
     # Gone again: ours that came with the plan. Here again: ours that went, and what the kernel deletes with the first of a prefix.
@@ -122,7 +122,7 @@ restore_routes() { # INTERFACE ROUTES_BEFORE
     awk '$1 == "route" { print $2 }' "$NEXT/fleet-$1.list" 2>/dev/null | sed 's#/32$##; s#/128$##' >"$WORK/prefixes"
     awk -v i="dev $1 " 'FILENAME ~ /prefixes$/ { want[$1] = 1; next }
         FILENAME ~ /now$/ { have[$1] = 1; next }
-        $1 in want && !($1 in have) && index($0 " ", i) == 0' "$WORK/prefixes" "$WORK/now" "$2" >"$WORK/missing"
+        $1 in want && !($1 in have) && index($0 " ", i) == 0 { gsub(/ (linkdown|dead|offload|trap|rt_offload|rt_trap)/, ""); print }' "$WORK/prefixes" "$WORK/now" "$2" >"$WORK/missing"
     while read -r words; do
         # shellcheck disable=SC2086 # words of ip itself
         ip route add $words 2>/dev/null
