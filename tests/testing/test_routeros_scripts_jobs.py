@@ -223,6 +223,19 @@ def test_execute_as_string_answers_the_output(router: RouterosSimulator, client:
     )
 
 
+def test_a_script_may_start_another_in_the_background(router: RouterosSimulator, client: Client) -> None:
+    """Manual, "execute": a block or a string; its errors are not those of the script."""
+    words = ("/execute", '=script=:execute { :log info "inner" }; :execute script=":error x"; :put "outer"', "=as-string=")
+    assert client.talk(*words) == [["!done", "=ret=outer"]]
+    assert ("script,info", "inner") in log(router)
+
+
+def test_the_clock_is_a_time(client: Client) -> None:
+    """Manual, data types."""
+    words = ("/execute", "=script=:put [:typeof [/system/clock/get time]]", "=as-string=")
+    assert client.talk(*words) == [["!done", "=ret=time"]]
+
+
 def test_errors_of_a_background_job_are_only_in_the_log(router: RouterosSimulator, client: Client) -> None:
     """5.2: loses per-object errors."""
     assert client.talk("/execute", "=script=/ip/address/remove nothing")[0][0] == "!done"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from routeros_scripts import log, output, put, quoted, run
 
@@ -258,6 +258,7 @@ def test_escape_sequences(router: RouterosSimulator, written: str, value: str) -
     assert put(router, written) == value
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs",))))
 @example('"; /system/reset-configuration; :put "')
 @example("$(:error x) $[/ip/address/remove [find]] $x")
@@ -267,6 +268,7 @@ def test_a_quoted_string_comes_back_as_it_was(text: str) -> None:
     assert put(_SHARED, quoted(text)) == text
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1).filter(lambda one: not one.isspace()))
 def test_a_quoted_comment_is_stored_and_found_again(text: str) -> None:
     """Sheet 4: marks are found by their exact text."""
@@ -276,16 +278,78 @@ def test_a_quoted_comment_is_stored_and_found_again(text: str) -> None:
     assert _SHARED.rows("/ip/address")[0]["comment"] == text
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=("Cs",))))
 def test_a_script_in_a_script_is_quoted_twice(text: str) -> None:
     """Scheduler entries that add scheduler entries."""
     assert output(_SHARED, f":put [:execute script={quoted(':put ' + quoted(text))} as-string]") == [text]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_breaks_the_interpreter(text: str) -> None:
     """Hostile scripts end with an outcome."""
     assert run(_SHARED, text)
+
+
+_TOKENS = (
+    ":put", ":local a", ":set a", ":if", ":foreach i in=", ":do", "do={", "}", "{", "on-error={", "(", ")", "[", "]", '"', "$a",
+    "$i", "1", "-", "->", ".", ",", "=", "!", "~", "and", "in", ";", "\n", " ", "\\", "/ip/address", "find", "where", "get",
+    "print", "add", "address=", "comment", "10.0.0.0/8", "150s", "*1", "yes", ":return", ":error x", ":while (true) do={", "#",
+    "disabled=yes", "%",
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(_TOKENS), max_size=30))
+def test_no_tokens_in_any_order_break_it(tokens: list[str]) -> None:
+    """What is nearly a script ends with an outcome too."""
+    assert run(_SHARED, "".join(tokens))
+    assert run(_SHARED, ":local a 1\n:local i 2\n" + " ".join(tokens))
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (':local a "x"; :while (true) do={ :set a ($a . $a) }', "string too long"),
+        (':local a "x"; :while (true) do={ :set a "$a$a" }', "string too long"),
+        (":local a {1}; :while (true) do={ :set a ($a,$a) }", "array too long"),
+        (":local n 0; :while (true) do={ :put $n }", "never end"),
+        (":put (255.255.255.255 + 1)", "not permitted"),
+        (":put (" + "1+" * 5000 + "1)", "too long"),
+        (':put ("a" ~ "[[:nonsense:]]")', "no class nonsense"),
+        (':put ("1" ~ "\\\\d")', "not POSIX"),
+    ],
+    ids=lambda value: value[:40],
+)
+def test_a_script_cannot_hurt_its_host(router: RouterosSimulator, source: str, reason: str) -> None:
+    """Memory, stack and time are bounded."""
+    assert reason in run(router, source)
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "found"),
+    [
+        ("fleet:acme:s1", r"^fleet:[a-z]+:s[[:digit:]]\$", True),
+        ("fleet:acme:sx", r"^fleet:[a-z]+:s[[:digit:]]\$", False),
+        ("a.b", r"a\\.b", True),
+        ("axb", r"a\\.b", False),
+        ("x", "^(x|y)?\\$", True),
+        ("a]b", "[]]", True),
+        ("a[b", "[[]", True),
+        ("s1 ", "s1\\$", False),
+        ("s1\\n", "s1\\$", False),
+    ],
+)
+def test_regular_expressions_are_posix(router: RouterosSimulator, text: str, pattern: str, found: bool) -> None:
+    """Operators, `~`."""
+    assert put(router, f'("{text}" ~ "{pattern}")') == ("true" if found else "false")
+
+
+def test_numbers_have_64_bits(router: RouterosSimulator) -> None:
+    """Data types."""
+    assert put(router, "(9223372036854775807 + 1)") == "-9223372036854775808"
+    assert put(router, "[:typeof 9223372036854775808]") == "str"
 
 
 _SHARED = RouterosSimulator("shared", "7.20", clock=Clock(frozen=True))

@@ -44,7 +44,7 @@ class MenuCommand:
             if refused.message == PERMISSIONS:
                 scope.job.log("script,error", PERMISSIONS)
             raise ScriptError(refused.message, self.where) from None
-        except ValueError as wrong:
+        except (ValueError, OverflowError) as wrong:
             raise ScriptError(str(wrong), self.where) from None
 
     def _run(self, scope: Scope) -> Value:
@@ -86,7 +86,7 @@ class MenuCommand:
     def _print(self, scope: Scope) -> Value:
         ids = set(self._ids(scope))
         if "count-only" in self.flags:
-            scope.job.output.append(str(len(ids)))
+            scope.job.say(str(len(ids)))
             return len(ids)
         router, table = scope.job.router, scope.job.router.device.table(self.path)
         shown = router.extra_rows(self.path) + [router.device.shown(self.path, table, row) for row in table.rows]
@@ -99,7 +99,8 @@ class MenuCommand:
         if "as-value" in self.flags:
             values = [Array([], {name: self._typed(table, name, value) for name, value in words.items()}) for words in rows]
             return values[0] if table.menu.single else Array([*values])
-        scope.job.output += [" ".join(f"{name}={value}" for name, value in words.items()) for words in rows]
+        for words in rows:
+            scope.job.say(" ".join(f"{name}={value}" for name, value in words.items()))
         return None
 
     def _masks(self, scope: Scope) -> bool:

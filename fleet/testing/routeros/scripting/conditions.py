@@ -13,7 +13,8 @@ from .data import Array, Value, empty, text
 from .environment import Scope
 from .expressions import Expressions
 from .fields import ID, accepted, kind_of, typed
-from .operators import inside, less, regex
+from .operators import inside, less
+from .posix import regex
 from .tree import Expression
 
 Row: TypeAlias = Mapping[str, str]

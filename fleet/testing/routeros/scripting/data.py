@@ -145,16 +145,16 @@ def time(written: str) -> Time | None:
 
 
 def number(written: str) -> int | None:
-    """Decimal or 0x hexadecimal, perhaps negative."""
+    """Decimal or 0x hexadecimal, perhaps negative; what does not fit into 64 bits is a string."""
     digits = written.removeprefix("-")
-    if digits.isascii() and digits.isdigit():
-        return int(written)
-    if digits[:2] in ("0x", "0X"):
-        try:
-            return int(written, 16)
-        except ValueError:
-            return None
-    return None
+    hexadecimal = digits[:2] in ("0x", "0X")
+    if len(digits) > 19 or not (hexadecimal or (digits.isascii() and digits.isdigit())):
+        return None
+    try:
+        found = int(written, 16 if hexadecimal else 10)
+    except ValueError:
+        return None
+    return found if -(2**63) <= found < 2**63 else None
 
 
 def address(written: str) -> Address | Prefix | None:

@@ -21,7 +21,7 @@ def kind_of(field: Field) -> str:
         return "id"
     if field.name in _LISTS:
         return "array"
-    return "guess" if field.readonly else kind(field.parse)
+    return "guess" if field.readonly or field.name == "time" else kind(field.parse)
 
 
 def typed(field: Field, stored: str | None) -> Value:

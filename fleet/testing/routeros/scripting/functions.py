@@ -17,7 +17,7 @@ _LEVELS: Final = ("debug", "error", "info", "warning")
 
 def _put(scope: Scope, given: Sequence[Value], named: dict[str, Value]) -> Value:
     message = given[0] if given else named.get("message")
-    scope.job.output.append(text(message))
+    scope.job.say(text(message))
     return message
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_interface
 from typing import Final, TypeGuard
 
 from .data import Array, Time, Value, empty, number, text, typeof
 from .environment import Scope
 from .errors import ScriptError
-from .tree import Expression
+from .posix import regex
+from .tree import Expression, within_limit
+
+MAX_ELEMENTS: Final = 100_000
 
 
 def same(left: Value, right: Value) -> bool:
@@ -50,15 +51,6 @@ def truth(value: Value) -> bool:
     raise ScriptError("conditional not boolean")
 
 
-@lru_cache(maxsize=2000)
-def regex(pattern: str) -> re.Pattern[str]:
-    """POSIX extended regular expression. Raises ScriptError."""
-    try:
-        return re.compile(pattern)
-    except re.error as wrong:
-        raise ScriptError(f"bad regular expression {pattern}: {wrong}") from None
-
-
 def matches(left: Value, right: Value) -> bool:
     """`~`: the right side is a regular expression found somewhere in the left."""
     return regex(text(right)).search(text(left)) is not None
@@ -82,7 +74,7 @@ def joined(left: Value, right: Value) -> Value:
         return Array([joined(one, right) for one in left.all()])
     if isinstance(right, Array):
         return Array([joined(left, one) for one in right.all()])
-    return text(left) + text(right)
+    return within_limit(text(left) + text(right))
 
 
 def listed(left: Value, right: Value) -> Value:
@@ -94,6 +86,8 @@ def listed(left: Value, right: Value) -> Value:
             made.keys |= one.keys
         elif not empty(one):
             made.items.append(one)
+    if len(made.items) > MAX_ELEMENTS:
+        raise ScriptError("array too long")
     return made
 
 
@@ -108,6 +102,11 @@ def whole(value: Value) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _sized(number: int) -> int:
+    """Numbers have 64 bits and a sign."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
 def _host(value: Value) -> TypeGuard[IPv4Address | IPv6Address]:
     return type(value) in (IPv4Address, IPv6Address)
 
@@ -116,7 +115,7 @@ def plus(left: Value, right: Value) -> Value:
     """Numbers, times, address and number."""
     left, right = _number(left), _number(right)
     if whole(left) and whole(right):
-        return left + right
+        return _sized(left + right)
     if isinstance(left, Time) and isinstance(right, Time):
         return Time(left.milliseconds + right.milliseconds)
     if _host(left) and whole(right):
@@ -128,7 +127,7 @@ def minus(left: Value, right: Value) -> Value:
     """As plus; the difference of two addresses is a number."""
     left, right = _number(left), _number(right)
     if whole(left) and whole(right):
-        return left - right
+        return _sized(left - right)
     if isinstance(left, Time) and isinstance(right, Time):
         return Time(left.milliseconds - right.milliseconds)
     if _host(left) and _host(right) and left.version == right.version:
@@ -142,7 +141,7 @@ def times(left: Value, right: Value) -> Value:
     """Numbers, or a time and a number."""
     left, right = _number(left), _number(right)
     if whole(left) and whole(right):
-        return left * right
+        return _sized(left * right)
     if isinstance(left, Time) and whole(right):
         return Time(left.milliseconds * right)
     raise ScriptError(f"cannot multiply {typeof(left)} by {typeof(right)}")
@@ -210,7 +209,11 @@ class Binary:
             return truth(self.left.value(scope)) and truth(self.right.value(scope))
         if self.operator == "or":
             return truth(self.left.value(scope)) or truth(self.right.value(scope))
-        return BINARY[self.operator](self.left.value(scope), self.right.value(scope))
+        left, right = self.left.value(scope), self.right.value(scope)
+        try:
+            return BINARY[self.operator](left, right)
+        except (ValueError, OverflowError) as wrong:  # past the last address
+            raise ScriptError(str(wrong)) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,8 +143,19 @@ class Parser(MenuCommands):
         positional, named = self.arguments()
         return flow.Call(function, tuple(positional), tuple(named.items()))
 
-    def arguments(self, *allowed: str, blocks: tuple[str, ...] = ()) -> tuple[list[Expression], dict[str, Expression]]:
-        """Values and name=value pairs to the end of the command; without `allowed` any name. Raises BadSyntax."""
+    def _argument_or_code(self, code: bool) -> Expression:
+        if not code or self.peek() != "{":
+            return self.argument()
+        source = self.code()
+        if not self.ends() and not self.blank():
+            raise self.wrong("expected end of command")
+        return Literal(source, source)
+
+    def arguments(self, *allowed: str, code: bool = False) -> tuple[list[Expression], dict[str, Expression]]:
+        """Values and name=value pairs to the end of the command; without `allowed` any name. Raises BadSyntax.
+
+        `code`: a block is the text of a script.
+        """
         positional: list[Expression] = []
         named: dict[str, Expression] = {}
         self.blank()
@@ -152,14 +163,14 @@ class Parser(MenuCommands):
             start = self.at
             found = _ARGUMENT.match(self.text, self.at)
             if found is None:
-                positional.append(self.argument())
+                positional.append(self._argument_or_code(code))
                 continue
             name = found.group(1)
-            if (allowed and name not in allowed) or name in named or name in blocks:
+            if (allowed and name not in allowed) or name in named:
                 raise self.wrong("expected end of command", start)
             self.at = found.end()
             self.blank()
-            named[name] = self.argument()
+            named[name] = self._argument_or_code(code)
         return positional, named
 
     def _global(self, name: str) -> Statement:
@@ -174,7 +185,7 @@ class Parser(MenuCommands):
         if parser is not None:
             return parser(self)
         least, most, allowed, run = FUNCTIONS[name]
-        positional, named = self.arguments(*(allowed or ("",)))
+        positional, named = self.arguments(*(allowed or ("",)), code=name == "execute")
         if not least <= len(positional) <= most and not named:
             raise self.wrong("missing value(s)" if len(positional) < least else "expected end of command", start)
         return flow.Builtin(f":{name}; line {self.line()}", run, tuple(positional), tuple(named.items()))

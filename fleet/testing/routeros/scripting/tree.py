@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from .data import Array, Function, Value, text
 from .environment import Scope
@@ -62,6 +62,16 @@ class Variable:
         return found.copy() if isinstance(found, Array) else found
 
 
+MAX_STRING: Final = 1_000_000
+
+
+def within_limit(made: str) -> str:
+    """A string that was put together. Raises ScriptError when a script fills the memory."""
+    if len(made) > MAX_STRING:
+        raise ScriptError("string too long")
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A quoted string with variables, expressions or commands in it."""
@@ -70,7 +80,7 @@ class Template:
 
     def value(self, scope: Scope) -> Value:
         """A string."""
-        return "".join(part if isinstance(part, str) else text(part.value(scope)) for part in self.parts)
+        return within_limit("".join(part if isinstance(part, str) else text(part.value(scope)) for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)
