@@ -104,8 +104,8 @@ class Demo:
         """From nothing to a network."""
         self.screen.act(
             "Sync",
-            "`sync` makes the keys, writes hubs before branches, reads every router again, and waits until the tunnels shake "
-            f"hands. Exit 6: done, except for {OFFLINE}.",
+            "`sync` arms every router to undo the change by itself, writes hubs before branches, reads again on new "
+            f"connections, waits for handshakes, and only then confirms. Exit 6: done, except for {OFFLINE}.",
         )
         self.fleet("sync", "--yes", exits=6, whole=0, lines=0)
         self.screen.blank()
@@ -205,6 +205,8 @@ class Demo:
         report.end()
         self.screen.exited(code, time.monotonic() - began)
         if code != exits:
+            for text in asides.hidden:
+                screen.aside(text)
             raise Disappointed(f"`fleet {' '.join(arguments)}` should exit {exits} here, and exited {code}")
         return "\n".join(said)
 

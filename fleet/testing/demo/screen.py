@@ -23,6 +23,7 @@ EXIT_MEANS: Final = {
     2: ("yellow", "plan found changes"),
     3: ("bold red", "usage or inventory error"),
     4: ("bold red", "refused for safety"),
+    5: ("bold red", "some router rolled back"),
     6: ("yellow", "done, but some routers are pending, waiting or not enrolled"),
 }
 

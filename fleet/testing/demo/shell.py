@@ -23,7 +23,20 @@ LIMIT: Final = 60.0
 TERMINAL_DELAY: Final = 0.02
 """Seconds: what was written before to a pseudo-terminal arrives a little later than what goes through a pipe."""
 
-KEPT: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TERM", "COLORTERM", "NO_COLOR", "CI", "PYTHONPATH", "SYSTEMROOT", "TZ")
+KEPT: Final = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TERM",
+    "COLORTERM",
+    "NO_COLOR",
+    "CI",
+    "PYTHONPATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "SYSTEMROOT",
+    "TZ",
+)
 """What a command inherits: nothing that could lead it to a real fleet, an SSH agent or somebody's keys."""
 
 Show = Callable[[str, bool], None]
