@@ -8,7 +8,7 @@ the path may.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
 from .changes import (
@@ -32,7 +32,7 @@ from .changes import (
     SetRoute,
     StageKey,
 )
-from .model import Fleet, IPNetwork, Management, Mark, NoMasquerade
+from .model import Fleet, Management, Mark, NoMasquerade
 
 
 def managed_through(fleet: Fleet) -> dict[str, frozenset[str]]:
@@ -41,9 +41,10 @@ def managed_through(fleet: Fleet) -> dict[str, frozenset[str]]:
     A router with `via` is reached through the tunnel between it and the routers of its chain, so both ends carry it.
     """
     carried: dict[str, set[str]] = {}
+    inside = _inside(fleet)
     for router in fleet.enabled:
         chain = _chain(fleet, router.name)
-        through_tunnel = bool(chain) or any(_inside(host, fleet) for host in router.hosts)
+        through_tunnel = bool(chain) or any(map(inside, router.hosts))
         if through_tunnel:
             for carrier in {router.name, *chain, *(hub.name for hub in fleet.hubs)}:
                 carried.setdefault(carrier, set()).add(router.name)
@@ -62,13 +63,24 @@ def _chain(fleet: Fleet, name: str) -> set[str]:
     return found
 
 
-def _inside(host: str, fleet: Fleet) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    prefixes: Iterable[IPNetwork] = (*fleet.overlay.prefixes, *(lan for router in fleet.enabled for lan in router.lans))
-    return any(address.version == prefix.version and address in prefix for prefix in prefixes)
+def _inside(fleet: Fleet) -> Callable[[str], bool]:
+    """Whether a host is an address in the overlay or in a LAN; one look per prefix length, not one per prefix."""
+    found: dict[tuple[int, int], set[int]] = {}
+    for prefix in (*fleet.overlay.prefixes, *(lan for router in fleet.enabled for lan in router.lans)):
+        host_bits = prefix.max_prefixlen - prefix.prefixlen
+        found.setdefault((prefix.version, host_bits), set()).add(int(prefix.network_address) >> host_bits)
+
+    def inside(host: str) -> bool:
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(
+            version == address.version and int(address) >> host_bits in prefixes
+            for (version, host_bits), prefixes in found.items()
+        )
+
+    return inside
 
 
 def cutting(fleet: Fleet, router: str, changes: Sequence[Change]) -> dict[Change, frozenset[str]]:

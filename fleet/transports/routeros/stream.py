@@ -15,6 +15,10 @@ LONGEST_WORD: Final = 1 << 24
 """Bytes. No RouterOS value comes near it; a longer one means that the stream is not what we think it is."""
 
 
+LONGER: Final = 0x80
+"""Below it the first byte is the length itself (sheet 1.1), which nearly every word has: reading them is most of our work."""
+
+
 class Broken(Exception):
     """The stream ended or cannot be understood. The text says why and quotes nothing but the reason of a `!fatal`."""
 
@@ -48,17 +52,20 @@ class SentenceReader:
         return None
 
     def _word(self) -> str | None:
-        if self._at >= len(self._buffer):
+        buffer, at = self._buffer, self._at
+        if at >= len(buffer):
             return None
-        begin = self._at + 1 + determine_length(self._buffer[self._at : self._at + 1])
-        if begin > len(self._buffer):
+        length, begin = buffer[at], at + 1
+        if length >= LONGER:
+            begin += determine_length(buffer[at : at + 1])
+            if begin > len(buffer):
+                return None
+            length = decode_length(bytes(buffer[at:begin]))
+            if length > LONGEST_WORD:
+                raise ProtocolError(f"a word of {length} bytes")
+        if begin + length > len(buffer):
             return None
-        length = decode_length(bytes(self._buffer[self._at : begin]))
-        if length > LONGEST_WORD:
-            raise ProtocolError(f"a word of {length} bytes")
-        if begin + length > len(self._buffer):
-            return None
-        raw = bytes(self._buffer[begin : begin + length])
+        raw = bytes(buffer[begin : begin + length])
         self._at = begin + length
         if not self._words and raw[:1] not in (b"!", b""):
             raise ProtocolError("a sentence that is no reply")
@@ -82,6 +89,7 @@ class Stream:
         self._heard = False
 
     def write(self, octets: bytes, deadline: float) -> None:
+        """Send all of it before `deadline`, a monotonic second. Raises Broken, Silent."""
         try:
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
             self._socket.sendall(octets)
@@ -118,6 +126,7 @@ class Stream:
         raise Broken(fatal_text(sentence) if sentence and sentence[0] == "!fatal" else "it talks without being asked")
 
     def close(self) -> None:
+        """Close the socket; never raises."""
         with suppress(OSError):
             self._socket.close()
 
@@ -132,6 +141,7 @@ class Stream:
 
 
 def why(error: Exception) -> str:
+    """The reason of a failed socket operation, in a few words."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
@@ -140,6 +150,7 @@ def why(error: Exception) -> str:
 
 
 def fatal_text(sentence: list[str]) -> str:
+    """What a `!fatal` sentence says, as a clause."""
     # The reason is a bare word (sheet 1.2); a tag may stand before or after it.
     reason = ", ".join(word for word in sentence[1:] if not word.startswith((".", "=")))
     return f"the router ended the session: {reason or 'no reason given'}"
