@@ -18,13 +18,16 @@ from .changes import Change, RemoveInterface, RemovePeer
 from .diff import diff
 from .driver import Observed, RouterPlan, Script, Step
 from .engine import Intent, Journal, Router
-from .errors import FleetError, NotConverged, RolledBack, RouterError
+from .errors import ConnectionLost, FleetError, NotConverged, RolledBack, RouterError
 from .model import Configuration
 from .order import batches
 from .overlay import fitted
 
 GRACE_SECONDS = 20.0
 """How long after its deadline an undo may take until the router answers again."""
+
+SETTLE_SECONDS = 6.0
+"""How long an undo that has begun may take to finish before the rest of the way back is planned."""
 
 PASS_SHARE = 0.5
 """The passes of a run must be through within this share of the window: the rest is for verify and confirm."""
@@ -70,12 +73,7 @@ class Guarded:
 
     # -------------------------------------------------------------------------------------------------- phases
     def _write(self, changes: tuple[Change, ...]) -> None:
-        assert self.router.observed is not None
-        self._snapshot = {
-            name: interface
-            for name, interface in self.router.observed.stored.items()
-            if name in self.intent.configuration or (interface.mark and interface.mark.overlay == self.router.overlay)
-        }
+        self._snapshot = self._ours()
         left: frozenset[str] = frozenset()
         began = time.monotonic()
         self._deadline = began + self.confirm_within
@@ -85,20 +83,43 @@ class Guarded:
                 raise self._undone(changes, f"did not converge within half of the {self.confirm_within} s window")
             shown = frozenset(map(str, changes))
             if left and len(shown) >= len(left) and shown & left:
-                raise self._undone(changes, f"accepted every request and still differs: {changes[0]}")
-            script = self._script(changes, arm=arm)
-            try:
-                for phase in (script.prepare, script.guarded):
-                    for batch in phase:
-                        engine.send(self.router, batch, self.journal)
-            except RouterError as error:
-                raise self._undone(changes, error.summary) from error
-            arm, left = False, shown
+                raise self._failed(
+                    changes, NotConverged(f"{self.router.name}: accepted every request and still differs: {changes[0]}")
+                )
+            lost = self._send(self._script(changes, arm=arm), changes, arm=arm)
             try:
                 self._reread()
+                self._still_armed(changes)
+                arm, left = False, frozenset() if lost else shown
                 changes = self._left()
+            except RolledBack:
+                raise
             except FleetError as error:
                 raise self._undone(changes, f"cannot be read after the change: {error.summary}") from error
+
+    def _send(self, script: Script, changes: tuple[Change, ...], *, arm: bool) -> bool:
+        """Send a pass; True if the connection was lost on the way, and a fresh read must tell what landed."""
+        first = True
+        for phase in (script.prepare, script.guarded):
+            for batch in phase:
+                try:
+                    engine.send(self.router, batch, self.journal)
+                except ConnectionLost as error:
+                    self.router.say("apply", error.summary)
+                    return True
+                except RouterError as error:
+                    if arm and first:
+                        raise self._not_armed(changes, error) from error
+                    raise self._failed(changes, error) from error
+                first = False
+        return False
+
+    def _still_armed(self, changes: tuple[Change, ...]) -> None:
+        """The undo may have fired while a slow router was still being written: then what came later stands unguarded."""
+        assert self.router.observed is not None
+        seen = self.router.observed.guard
+        if seen is None or seen.plan_id != self.plan_id:
+            raise self._undone(changes, f"its undo fired before the change was written (window: {self.confirm_within} s)")
 
     def _prove(self, made: tuple[Change, ...]) -> None:
         wrong = self.healthy(self.router, made, self._deadline - self.confirm_within)
@@ -112,9 +133,16 @@ class Guarded:
         self.router.say("confirm")
         try:
             engine.send(self.router, (Step("confirm", script.confirm),), self.journal)
-            self._reread()
+        except ConnectionLost as error:
+            self.router.say("confirm", error.summary)  # it may have arrived: the read below tells
         except RouterError as error:
             raise self._undone(made, f"could not be confirmed: {error.summary}") from error
+        try:
+            observed = self._reread()
+        except RouterError as error:
+            raise self._undone(made, f"cannot be read after the confirm: {error.summary}") from error
+        if observed.guard is not None and observed.guard.plan_id == self.plan_id:
+            raise self._undone(made, "the confirm did not arrive")
         left = self._stored_left()
         if left:
             raise NotConverged(
@@ -137,9 +165,27 @@ class Guarded:
         self._reread()
 
     # -------------------------------------------------------------------------------------------------- undoing
+    def _not_armed(self, changes: tuple[Change, ...], error: RouterError) -> RouterError:
+        """The arming was refused: nothing is written, unless half an undo stands, which is then run."""
+        try:
+            observed = self._reread()
+        except RouterError:
+            return error
+        if observed.guard is not None and observed.guard.plan_id == self.plan_id:
+            return self._failed(changes, error)
+        error.hint = "\n  ".join(part for part in (error.hint, "no undo could be armed, so nothing was written") if part)
+        return error
+
+    def _failed(self, changes: tuple[Change, ...], error: RouterError) -> RouterError:
+        """The router's own no, with the assurance that what had landed is undone."""
+        undone = self._undone(changes, error.summary.removeprefix(f"{self.router.name}: "))
+        error.hint = "\n  ".join(part for part in (error.hint, undone.summary.rpartition("; ")[2], undone.hint) if part)
+        return error
+
     def _undone(self, changes: tuple[Change, ...], why: str) -> RolledBack:
         """Make sure that the router is as it was; the error that says so, or that it could not be seen."""
         name = self.router.name
+        why = why.removeprefix(f"{name}: ")
         self.router.say("roll back", why)
         self.journal.record(name, "roll back", why)
         began = time.monotonic()
@@ -148,14 +194,14 @@ class Guarded:
         took = time.monotonic() - began
         tried = f"tried: {changes[0]}" + (f" (and {len(changes) - 1} more)" if len(changes) > 1 else "")
         if seen:
-            by = "undone" if tripped else "undid itself"
+            by = "undone" if tripped else "it undid itself"
             self.journal.record(name, "roll back", f"{by} after {took:.0f} s")
             return RolledBack(
                 f"{name}: {why}; {by} after {took:.0f} s",
                 f"{tried}\n  see the difference with `fleet plan {name}`",
                 router=name,
             )
-        self.journal.record(name, "roll back", "not seen: the router does not answer")
+        self.journal.record(name, "roll back", "not seen: the router does not answer, or is not yet as it was")
         return RolledBack(
             f"{name}: {why}; it does not answer, its guard undoes the change by itself",
             f"{tried}\n  when it answers again: fleet plan {name}",
@@ -175,23 +221,52 @@ class Guarded:
         return True
 
     def _await_undo(self) -> bool:
-        """Until a fresh read shows no guard of this plan any more, at most until its deadline and a grace."""
+        """Until a fresh read equals the snapshot; the undo's own end is not seen, it removes itself first.
 
-        def gone() -> bool:
-            self.router.fresh()
-            observed = engine.observe(self.router)
-            return observed.guard is None or observed.guard.plan_id != self.plan_id
-
+        Where the undo has run and something of the change still stands (it fired while the router was being written), the
+        way back is planned from what is there.
+        """
         patience = max(5.0, self._deadline - time.monotonic()) + GRACE_SECONDS
         attempts = Retrying(
-            retry=retry_if_result(lambda seen: not seen) | retry_if_exception_type(RouterError),
+            retry=retry_if_result(lambda as_before: not as_before) | retry_if_exception_type(RouterError),
             wait=wait_fixed(1),
             stop=stop_after_delay(patience),
         )
+        settled = _Patience(SETTLE_SECONDS)
+
+        def as_before() -> bool:
+            observed = self._reread()
+            if observed.guard is not None and observed.guard.plan_id == self.plan_id:
+                return False
+            left = self._from_snapshot()
+            if left and settled.over():
+                engine.apply(self.router, self._back(left), self.journal)
+                self._reread()
+                left = self._from_snapshot()
+            return not left
+
         try:
-            return attempts(gone)
+            return attempts(as_before)
         except RetryError:
             return False
+
+    def _from_snapshot(self) -> tuple[Change, ...]:
+        """What separates the router from its snapshot, in both views; a left-over guard of another run has none."""
+        assert self.router.observed is not None
+        if self._snapshot is None:
+            return ()
+        observed, limits = self.router.observed, self.router.limits
+        return diff(observed.stored, observed.running, self._snapshot, self.router.overlay, limits=limits).changes
+
+    def _back(self, changes: tuple[Change, ...]) -> Script:
+        assert self.router.observed is not None
+        plan = RouterPlan(
+            target=self.router.link.target,
+            plan_id=self.plan_id,
+            batches=batches(changes, self.router.limits),
+            desired=self._snapshot or {},
+        )
+        return self.router.driver.render(plan, self.router.observed)
 
     # -------------------------------------------------------------------------------------------------- helpers
     def _script(self, changes: tuple[Change, ...], *, arm: bool, confirm_within: int | None = None) -> Script:
@@ -208,6 +283,15 @@ class Guarded:
             arm=arm,
         )
         return self.router.driver.render(plan, self.router.observed)
+
+    def _ours(self) -> Configuration:
+        """Our interfaces as they are, for the undo: what is foreign on them is not its business."""
+        assert self.router.observed is not None
+        return {
+            name: interface
+            for name, interface in self.router.observed.stored.items()
+            if name in self.intent.configuration or (interface.mark and interface.mark.overlay == self.router.overlay)
+        }
 
     def _reread(self) -> Observed:
         self.router.fresh()
@@ -230,6 +314,18 @@ class Guarded:
     def _parting(self) -> tuple[Change, ...]:
         changes = engine.chosen(engine.compare(self.router, self.intent).changes, self.intent)
         return tuple(change for change in changes if _parted(change))
+
+
+class _Patience:
+    """True in `over` once `seconds` have passed since it was first asked."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began: float | None = None
+
+    def over(self) -> bool:
+        self._began = self._began or time.monotonic()
+        return time.monotonic() - self._began >= self._seconds
 
 
 def _parted(change: Change) -> bool:
