@@ -274,6 +274,7 @@ class Controller:
         return replace(intent, private_keys={name: keys.new_private_key() for name in intent.configuration})
 
     def blank(self, name: str, prepared: Prepared) -> RouterReport:
+        """The report of a router of which nothing is known yet: in sync."""
         router = self.fleet.routers[name]
         return RouterReport(name, router.driver, router.role, "in sync", included=prepared.selection.included.get(name, ""))
 
@@ -297,6 +298,7 @@ class Controller:
         }
 
     def desired(self, facts: Facts, addresses: Mapping[str, tuple[IPAddress, ...]]) -> overlay.Desired:
+        """What every enabled router should be, for these keys and addresses. Raises PlanRefused."""
         ports = {
             name: router.port or self.reach.driver(name).port
             for name, router in self.fleet.routers.items()
@@ -305,6 +307,7 @@ class Controller:
         return overlay.desired_state(self.fleet, facts, addresses, ports)
 
     def intent(self, name: str, desired: overlay.Desired, prepared: Prepared) -> Intent:
+        """What one router should become, preshared keys derived if the secret is at hand, as far as the selection goes."""
         configuration = desired.configuration(name)
         if self.secret is not None:
             configuration = overlay.resolve_preshared(configuration, self.secret)

@@ -30,6 +30,7 @@ class Found:
     key_mismatch: str = ""
 
     def ours(self, mark: Mark | None) -> bool:
+        """True for a mark of this overlay."""
         return mark is not None and mark.overlay == self.overlay
 
 
@@ -44,6 +45,7 @@ def in_order(some: Iterable[IPInterface]) -> list[IPInterface]:
 
 
 def managed(openings: Iterable[Opening], wanted: Interface) -> Iterator[Opening]:
+    """Those that fleet writes and compares, by what the inventory says under `manage:`."""
     return (opening for opening in openings if MANAGE_KEY[type(opening)] not in wanted.unmanaged)
 
 

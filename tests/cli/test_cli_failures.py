@@ -111,23 +111,27 @@ def test_a_secret_reference_that_gives_nothing_fails_that_router_alone(synced):
     assert hint == "export NOT_SET_ANYWHERE before running fleet"
 
 
-def test_a_router_that_refuses_a_command_is_a_failure_with_its_own_words(blank):
+def test_a_router_that_refuses_a_command_is_rolled_back_and_says_its_own_words(blank):
     blank["pune"].fault("/ip/address/add", "trap", message="failure: already have such address")
     done = blank.sync("--json")
-    assert done.code == 1
-    assert done.outcomes() == {"hq": "changed", "mumbai": "changed", "pune": "failed"}
+    assert done.code == 5
+    assert done.outcomes() == {"hq": "changed", "mumbai": "changed", "pune": "rolled back"}
     assert "already have such address" in done.router("pune")["summary"]
-    assert "fleet sync pune" in done.router("pune")["hint"]
+    assert "fleet plan pune" in done.router("pune")["hint"]
     assert blank.sync().code == 0
 
 
-def test_a_refusal_says_how_many_changes_landed(blank):
-    blank["pune"].fault("/ip/route/add", "trap")
-    hint = blank.sync("--json").router("pune")["hint"]
-    landed, rest = hint.split(" changes landed, ")
-    left = int(rest.split()[0])
+def test_without_a_guard_a_refusal_is_a_failure_that_says_how_many_changes_landed(blank):
+    blank["pune"].fault("/ip/route/add", "trap", message="failure: no memory")
+    done = blank.sync("--unguarded", "--json")
+    assert done.code == 1
+    assert done.outcomes() == {"hq": "changed", "mumbai": "changed", "pune": "failed"}
+    assert "failure: no memory" in done.router("pune")["summary"]
+    landed, rest = done.router("pune")["hint"].split(" changes landed, ")
     assert int(landed.split()[-1]) > 0
-    assert left > 0
+    assert int(rest.split()[0]) > 0
+    assert "fleet sync pune" in rest
+    assert blank.sync().code == 0
 
 
 def test_an_account_with_too_few_rights_is_told_by_check_login_with_the_commands(synced, monkeypatch):
@@ -176,7 +180,7 @@ def test_a_firmware_that_takes_a_write_and_ignores_it_is_not_converged(blank, mo
         [router.device.table("/interface/wireguard/peers").find(row[".id"])],
         {"persistent-keepalive": "7s"},
     )
-    done = blank.sync("--json")
+    done = blank.sync("--unguarded", "--json")
     assert done.code == 1
     assert "accepted every request and still differs" in done.router("pune")["summary"]
     assert "fleet plan pune" in done.router("pune")["hint"]
@@ -189,6 +193,12 @@ def test_a_certificate_is_pinned_at_first_contact_and_said(tls_fleet):
     assert done.err.count("mumbai: first contact at ") == 1
     assert tls_fleet["mumbai"].certificate.fingerprint in done.err
     assert "first contact" not in tls_fleet.sync().said
+
+
+def test_a_first_contact_is_said_with_json_as_well(tls_fleet):
+    done = tls_fleet.run("plan", "--json")
+    assert done.code == 2
+    assert "mumbai: first contact at " in done.err
 
 
 def test_a_changed_certificate_is_refused_with_exit_1_and_others_go_on(tls_fleet):
