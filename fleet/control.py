@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 from . import engine, keys, overlay
@@ -20,9 +21,9 @@ from .driver import Driver, Observed
 from .engine import Intent
 from .errors import FleetError, IdentityChanged, PlanRefused, RouterError
 from .events import Emit, silent
-from .fingerprint import fingerprint, objects
+from .fingerprint import fingerprint, objects, subject
 from .model import Configuration, Custody, Fact, Facts, Fleet, IPAddress, KeyOf, PublicKey, Secret
-from .plan import labelled
+from .plan import interruption, labelled
 from .rebuild import own_interface, recover
 from .report import ChangeLine, FleetReport, Outcome, RouterReport
 from .runner import Runner
@@ -262,7 +263,8 @@ class Controller:
                 report.native = tuple(request.native() for step in script.steps for request in step.requests)
         except Exception as error:  # noqa: BLE001 - a driver may raise anything; `excused` keeps it for -vv
             return failed(report, self.excused(name, error))
-        report.notes = (*found.claims, *found.foreign)
+        report.notes = (*_left_behind(router.observed), *found.claims, *found.foreign)
+        report.interrupts = interruption(changes)
         self.describe(report, changes)
         report.outcome = "changes" if changes else "in sync"
         return report
@@ -355,11 +357,19 @@ class Controller:
 
     def escrow(self, name: str, public_key: PublicKey | None = None) -> Escrow | None:
         """What the state holds sealed for a router, under the name it had before if it was renamed just now."""
-        found = self.state.get_escrow(self._overlay, name, public_key)
         router = self.fleet.routers.get(name)
-        if found is None and router is not None and router.formerly:
-            found = self.state.get_escrow(self._overlay, router.formerly, public_key)
-        return found
+        held = [*self._escrows.get(name, ()), *self._escrows.get((router.formerly if router else None) or "", ())]
+        return next((escrow for escrow in held if public_key in (None, escrow.public_key)), None)
+
+    def keep_in_escrow(self, name: str, sealed: bytes, public_key: PublicKey) -> None:
+        """Put a sealed key into the state; durable when it returns."""
+        self.state.put_escrow(self._overlay, name, sealed, public_key)
+        self.__dict__.pop("_escrows", None)
+
+    @cached_property
+    def _escrows(self) -> Mapping[str, tuple[Escrow, ...]]:
+        """Read once: a thousand routers would ask a thousand times."""
+        return self.state.escrows(self._overlay)
 
     def escrow_note(self, name: str, observed: Observed) -> str:
         """A sentence about the only hub when its key exists and is not in escrow; empty otherwise."""
@@ -395,7 +405,7 @@ def line(change: Change) -> ChangeLine:
     """A change as people read it."""
     kind = type(change).__name__
     sign = "+" if kind.startswith("Add") else "-" if kind.startswith(("Remove", "Drop")) else "~"
-    return ChangeLine(sign, str(change), change.reason)
+    return ChangeLine(sign, str(change), change.reason, " ".join(subject(change)))
 
 
 def failed(report: RouterReport, error: FleetError) -> RouterReport:
@@ -408,11 +418,26 @@ def failed(report: RouterReport, error: FleetError) -> RouterReport:
     return report
 
 
+def _left_behind(observed: Observed | None) -> tuple[str, ...]:
+    """What a dead run left on the router, and what the next sync does about it."""
+    if observed is None:
+        return ()
+    guard = observed.guard
+    armed: tuple[str, ...] = ()
+    if guard is not None:
+        when = f", fires in {guard.fires_in:.0f} s" if guard.fires_in is not None else ""
+        armed = (f"run {guard.plan_id} left its guard armed{when}: the next sync undoes that change first",)
+    return (*armed, *(f"left over: {leftover}" for leftover in observed.leftovers))
+
+
 def _addresses_of_strangers(facts: Mapping[str, Fact], fleet: Fleet) -> frozenset[IPAddress]:
     """Addresses that marks on the routers give to routers which are no longer in the inventory."""
     return frozenset(address for name, fact in facts.items() if name not in fleet.routers for address in fact.addresses)
 
 
 def _fingerprint(report: FleetReport) -> str:
-    shown = [(router.router, [(change.sign, change.text) for change in router.changes]) for router in report.routers]
+    shown = [
+        (router.router, router.outcome, [(change.sign, change.text, change.subject) for change in router.changes])
+        for router in report.routers
+    ]
     return hashlib.sha256(repr((report.overlay, shown)).encode()).hexdigest()[:16]

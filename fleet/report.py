@@ -44,6 +44,8 @@ class ChangeLine:
     sign: str
     text: str
     reason: str = ""
+    subject: str = field(default="", compare=False)
+    """Which object, and what it should become, for the fingerprint of a plan: keys count there and are not shown."""
 
     def to_dict(self) -> dict[str, str]:
         """JSON-ready."""
@@ -69,6 +71,7 @@ class RouterReport:
     hint: str = ""
     seconds: float = 0.0
     included: str = ""
+    interrupts: str = "nothing"
     version: str = ""
     confirmed: str = ""
 
@@ -87,6 +90,7 @@ class RouterReport:
             "hint": self.hint,
             "seconds": round(self.seconds, 3),
             "included_for": self.included,
+            "interrupts": self.interrupts,
             "confirmed": self.confirmed,
         }
 

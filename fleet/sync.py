@@ -203,7 +203,7 @@ class Sync:
         if escrow:
             assert self._control.secret is not None
             sealed = keys.seal(self._control.secret, name, private_key)
-            self._control.state.put_escrow(self._overlay, name, sealed, public_key)
+            self._control.keep_in_escrow(name, sealed, public_key)
         return {interface: private_key}
 
     def _escrowed(self, name: str) -> dict[str, Secret]:
@@ -284,7 +284,6 @@ class Sync:
 
     def _wave(self, names: Iterable[str], part: Callable[[tuple[Change, ...]], tuple[Change, ...]] | None) -> None:
         def work(name: str) -> tuple[Change, ...]:
-            self._still_ours()
             router = self._survey.routers[name]
             intent = self._intent(name)
             if part is not None:
@@ -299,8 +298,12 @@ class Sync:
                 self._made.setdefault(name, []).extend(outcome.value)
 
     def _converge(self, router: engine.Router, intent: Intent) -> tuple[Change, ...]:
+        assert router.observed is not None
+        quiet = router.observed.guard is None and not router.observed.leftovers
+        if quiet and not engine.chosen(engine.compare(router, intent).changes, intent):
+            return ()
+        self._still_ours()
         if self._safety.unguarded or router.limits.guard == "none":
-            assert router.observed is not None
             resolve_left_over(router, self._run_id, self._journal)
             return engine.converge(router, intent, plan_id=self._run_id, journal=self._journal)
         guarded = Guarded(router, intent, self._run_id, self._journal, self._safety.confirm_within, healthy=self._proof.healthy)

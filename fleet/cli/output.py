@@ -130,6 +130,8 @@ def _router(router: RouterReport, width: int) -> Text:
     text.append(f"{router.router:<{width}}  ", style="bold")
     text.append(f"{router.driver} {router.role}  ", style="dim")
     text.append(router.outcome, style=STYLE.get(router.outcome, ""))
+    if router.interrupts not in ("", "nothing") and router.outcome == "changes":
+        text.append(f"  (interrupts: {router.interrupts})", style="yellow")
     if router.included:
         text.append(f"  (included for {router.included})", style="dim")
     if router.changes and router.confirmed:

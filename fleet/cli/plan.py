@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .. import planfile
+from ..errors import UsageError
+from ..markdown import markdown
+from ..model import Secret
 from ..offline import offline_plan, show_offline
+from ..report import FleetReport
 from ..selection import select
+from ..state import actor
 from .context import parse_at
 from .options import At, Json, Limit, Names, Only, Parallel, of
 from .output import progress, result, result_json, show_report
+
+
+class Format(StrEnum):
+    """How a plan is shown."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
 
 
 def command(
@@ -20,6 +36,10 @@ def command(
     only: Only = False,
     native: Annotated[bool, typer.Option("--native", help="Show the vendor's own commands.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Contact nothing: show what every router should hold.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the plan, signed, for `fleet sync --plan FILE` within 24 hours.")
+    ] = None,
+    format_: Annotated[Format, typer.Option("--format", help="text, or markdown for merge requests.")] = Format.TEXT,
     at: At = None,
     parallel: Parallel = 20,
     as_json: Json = False,
@@ -39,9 +59,33 @@ def command(
     emitting = progress(len(selection.names), quiet=as_json, verbose=fleet_context.verbose)
     with emitting as emit, fleet_context.controller(parallel=parallel, at=parse_at(at or [], fleet), emit=emit) as controller:
         report = controller.plan(controller.prepare(selection), native=native)
+        if out is not None:
+            _write(out, report, controller.secret, routers or [], limit or "", only=only)
     if as_json:
         result_json(report.to_dict())
+    elif format_ is Format.MARKDOWN:
+        typer.echo(markdown(report), nl=False)
     else:
-        hint = "apply it with `fleet sync`" if report.count("changes") else ""
+        command_line = f"fleet sync --plan {out}" if out is not None else "fleet sync"
+        hint = f"apply it with `{command_line}`" if report.count("changes") else ""
         show_report(report, command_hint=hint)
     raise typer.Exit(report.exit_code())
+
+
+def _write(path: Path, report: FleetReport, secret: Secret | None, names: list[str], limit: str, *, only: bool) -> None:
+    if secret is None:
+        raise UsageError(
+            "a plan file is signed with the fleet secret, and this fleet has none yet",
+            "make it with `fleet init`, or sync once",
+        )
+    plan = planfile.PlanFile(
+        overlay=report.overlay,
+        fingerprint=report.fingerprint,
+        names=tuple(names),
+        only=only,
+        limit=limit,
+        created=dt.datetime.now(dt.UTC).replace(microsecond=0),
+        actor=actor(),
+        shown=report.to_dict(),
+    )
+    planfile.write(path, plan, secret)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .. import planfile
 from ..errors import PlanRefused, UsageError
 from ..safety import CONFIRM_WITHIN, Safety
 from ..selection import Selection, select
@@ -25,6 +27,9 @@ def command(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for pipelines.")] = False,
     at: At = None,
     parallel: Parallel = 20,
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", help="Run exactly what `fleet plan --out FILE` showed; refuses if anything moved.")
+    ] = None,
     confirm_within: Annotated[
         int, typer.Option("--confirm-within", help="Seconds after which a router undoes a change that was not confirmed.")
     ] = CONFIRM_WITHIN,
@@ -48,9 +53,14 @@ def command(
     """Apply what the inventory says. On a terminal the plan is shown and asked about first."""
     fleet_context = of(context)
     fleet = fleet_context.fleet
-    selection = select(fleet, routers or [], only=only, limit=limit)
+    reviewed = ""
+    if plan_file is not None:
+        selection, reviewed = _planned(fleet_context, plan_file, named=bool(routers or limit or only))
+    else:
+        selection = select(fleet, routers or [], only=only, limit=limit)
     safety = Safety(confirm_within, unguarded, force, canaries, batch, max_failures, resume)
-    reviewed = "" if yes else _review(fleet_context, selection, parallel, parse_at(at or [], fleet), as_json=as_json)
+    if not yes and not reviewed:
+        reviewed = _review(fleet_context, selection, parallel, parse_at(at or [], fleet), as_json=as_json)
     emitting = progress(len(selection.names), quiet=as_json, verbose=fleet_context.verbose)
     with (
         emitting as shown,
@@ -61,7 +71,10 @@ def command(
             prepared = controller.prepare(selection)
             # Minutes may have passed at the prompt; what runs is what was read and agreed to.
             if reviewed and controller.plan(prepared).fingerprint != reviewed:
-                raise PlanRefused("the routers changed while you were reading; nothing was written", "run `fleet sync` again")
+                raise PlanRefused(
+                    "the inventory or the routers moved since the plan was made; nothing was written",
+                    "look again with `fleet plan`",
+                )
             run = state.begin_run(fleet.overlay.name, "sync", actor(), inventory_commit(fleet_context.folder), reviewed)
             with run:
                 report = Sync(controller, prepared, run, run.id, safety=safety, still_ours=lock.check).run()
@@ -71,6 +84,17 @@ def command(
     else:
         show_report(report)
     raise typer.Exit(report.exit_code(pending_ok=pending_ok))
+
+
+def _planned(context: Context, path: Path, *, named: bool) -> tuple[Selection, str]:
+    """Selection and fingerprint of a plan file. Raises UsageError, PlanRefused."""
+    if named:
+        raise UsageError("a plan file says itself which routers it is for", "leave the names, --limit and --only away")
+    secret = context.secret()
+    if secret is None:
+        raise UsageError("a plan file is verified with the fleet secret, and there is none", "restore .fleet/secret")
+    plan = planfile.read(path, context.fleet.overlay.name, secret)
+    return select(context.fleet, plan.names, only=plan.only, limit=plan.limit or None), plan.fingerprint
 
 
 def _review(context: Context, selection: Selection, parallel: int, at: dict[str, str], *, as_json: bool) -> str:
