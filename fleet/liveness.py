@@ -6,7 +6,7 @@ verdict), `waiting` (somebody should keep it alive and no fresh handshake is see
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -35,8 +35,13 @@ def judge(
     facts: Facts,
     wanted: Mapping[str, Configuration],
     observed: Mapping[str, Observed],
+    younger_than: Callable[[str, str], float] = lambda one, other: FRESH_SECONDS,  # noqa: ARG005 - the shape
 ) -> list[Session]:
-    """Every pair of which at least one end was read. `wanted` and `observed` are by router name."""
+    """Every pair of which at least one end was read. `wanted` and `observed` are by router name.
+
+    `younger_than` says how many seconds old a handshake of a pair may be to count: where a change broke the session, one
+    from before it proves nothing, however fresh the end that was not written thinks it is.
+    """
     sessions = []
     for one, other in pairs:
         ages = [
@@ -48,7 +53,7 @@ def judge(
             continue
         dialler = _dialler(one, other, facts, wanted)
         age = min(ages, default=None)
-        if age is not None and age < FRESH_SECONDS:
+        if age is not None and age < younger_than(one, other):
             verdict: Verdict = "alive"
         elif dialler == "":
             verdict = "idle"

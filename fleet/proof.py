@@ -11,16 +11,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from . import engine
-from .changes import AddInterface, Change, Reapply, SetInterface, SetPeer
+from .changes import AddInterface, AddPeer, Change, Reapply, SetInterface, SetPeer
 from .driver import Observed
 from .errors import FleetError, RouterError
 from .liveness import FRESH_SECONDS
 from .model import Peer, PublicKey
 from .runner import Runner
+
+CLOCK_STEP = 1.0
+"""Routers tell handshakes in whole seconds: one of this second may seem up to that much older than it is."""
 
 PROOF_SECONDS = 20.0
 """How long tunnels and carried routers get to come back: three handshake attempts (every 5 s) and a margin."""
@@ -76,7 +80,7 @@ class Proof:
             return ""
 
         def dead() -> list[PublicKey]:
-            since = time.monotonic() - began
+            since = time.monotonic() - began + CLOCK_STEP
             return [key for key in demanded if not self._alive(router, key, since if key in broken else FRESH_SECONDS)]
 
         for key in dead():
@@ -105,7 +109,7 @@ class Proof:
         """Ask the end that dials for a new handshake; where neither end can be asked, its own retries must do."""
         peer = _peer(router, interface, key)
         if peer is not None and peer.endpoint is not None:
-            _rehandshake(router, interface, peer)
+            rehandshake(router, interface, peer)
             return
         other = self.others.get(self.names.get(key, ""))
         assert router.observed is not None
@@ -114,7 +118,7 @@ class Proof:
             return
         for name, held in other.observed.stored.items():
             if own in held.peers:
-                _rehandshake(other, name, held.peers[own])
+                rehandshake(other, name, held.peers[own])
 
     # -------------------------------------------------------------------------------------------- management
     def _management(self, router: engine.Router) -> str:
@@ -156,7 +160,7 @@ def breaking(changes: Iterable[Change], router: engine.Router) -> Iterable[Publi
     assert router.observed is not None
     for change in changes:
         match change:
-            case SetPeer() if change.differing & {"endpoint", "preshared_key", "disabled"}:
+            case SetPeer() if renews_session(change):
                 yield change.wanted.public_key
             case AddInterface() | Reapply():
                 yield from _peers(router, change.interface)
@@ -184,7 +188,15 @@ def _peer(router: engine.Router, interface: str, key: PublicKey) -> Peer | None:
     return held[interface].peers.get(key) if interface in held else None
 
 
-def _rehandshake(router: engine.Router, interface: str, peer: Peer) -> None:
+def renews_session(change: Change) -> TypeGuard[AddPeer | SetPeer]:
+    """True if a peer changes so that a handshake from before proves nothing."""
+    if isinstance(change, SetPeer):
+        return bool(change.differing & {"endpoint", "preshared_key", "disabled"})
+    return isinstance(change, AddPeer)
+
+
+def rehandshake(router: engine.Router, interface: str, peer: Peer) -> None:
+    """Force a new handshake with a peer, where this router's driver can; failing to is no error."""
     assert router.observed is not None
     requests = router.driver.rehandshake(interface, peer, router.observed)
     if requests is None:
