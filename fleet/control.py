@@ -43,6 +43,9 @@ class Reach(Protocol):
     def unpinned(self, name: str) -> engine.Router:
         """The same without regard to pins and without pinning."""
 
+    def moved(self, facts: Mapping[str, Fact]) -> None:
+        """Overlay addresses changed: reach routers at their new ones, through new jump connections."""
+
     def shown(self, name: str) -> Mapping[str, str]:
         """What a router or jump identifies itself with now, without regard to pins: `ssh` or `tls` to its value."""
 

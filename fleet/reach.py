@@ -19,7 +19,7 @@ from .errors import UsageError
 from .events import Emit, Event, silent
 from .link import Access, Address, RouterLink, Session, Target
 from .local import connected_prefix
-from .model import Fleet, Jump, Router, Secret
+from .model import Fact, Fleet, Jump, Router, Secret
 from .plugins import Registry
 from .secrets import Resolver
 from .state import State
@@ -105,6 +105,12 @@ class Reach:
         transport, identity, _ = connect_ssh(access, Dialer(), self._known_hosts, CONNECT_TIMEOUT)
         transport.close()
         return {"ssh": identity}
+
+    def moved(self, facts: Mapping[str, Fact]) -> None:
+        """Overlay addresses changed: reach routers at their new ones, through new jump connections."""
+        self._facts = {**self._facts, **facts}
+        for name in facts:
+            self._pool.fresh(name)
 
     def close(self) -> None:
         """Close every connection of this command."""

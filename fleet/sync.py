@@ -30,6 +30,7 @@ from .proof import CLOCK_STEP, Before, Proof, rehandshake, renews_session
 from .rebuild import own_interface
 from .report import FleetReport, RouterReport
 from .safety import WAVES_FROM, Safety
+from .stages import Moves, moves, union
 from .waves import Budget, Kind, waves
 
 ALIVE_WITHIN = 20.0
@@ -73,6 +74,8 @@ class Sync:
         self._waiting: dict[str, str] = {}
         self._desired: overlay.Desired | None = None
         self._stopped = ""
+        self._union: Moves | None = None
+        self._addresses_before = {name: fact.addresses for name, fact in prepared.facts.items()}
         self._broken: dict[frozenset[str], float] = {}
         self._proof = self._proving()
 
@@ -148,8 +151,10 @@ class Sync:
         for name, router in self._fleet.routers.items():
             fact = replace(self._facts[name], addresses=tuple(self._prepared.addresses.get(name, ())))
             self._facts[name] = fact
-            if router.enabled and fact != self._prepared.pinned.get(name):
-                changed[name] = fact
+            # A router that moves to another address is found at the old one until it has both.
+            kept = replace(fact, addresses=self._addresses_before[name] or fact.addresses)
+            if router.enabled and kept != self._prepared.pinned.get(name):
+                changed[name] = kept
         state.pin_all(self._overlay, changed)
 
     # ------------------------------------------------------------------------------------------ first contact
@@ -217,7 +222,25 @@ class Sync:
 
     # -------------------------------------------------------------------------------------------------- stages
     def _stages(self) -> None:
-        changes = self._wanted()
+        moving = self._moving()
+        if moving:
+            self._prepared.notes.append(moving.note())
+            self._union = moving
+            self._three_stages(self._wanted())
+            # Who could not be written keeps its old address until it can: only the others lose theirs.
+            moved = [name for name in moving.addresses if name in self._survey.routers and name not in self._errors]
+            self._union = moving.only(set(moving.addresses) - set(moved))
+            self._control.state.pin_all(self._overlay, {name: self._facts[name] for name in moved})
+            self._control.reach.moved({name: self._facts[name] for name in moved})
+        self._three_stages(self._wanted())
+
+    def _moving(self) -> Moves:
+        known = {name: fact.public_key for name, fact in self._facts.items() if fact.public_key is not None}
+        after = {router.name: self._facts[router.name].addresses for router in self._fleet.enabled}
+        return moves(self._addresses_before, after, known)
+
+    def _three_stages(self, changes: dict[str, tuple[Change, ...]]) -> None:
+        """Hubs learn before spokes switch; spokes leave before hubs forget."""
         self._refuse_blast(changes)
         hubs = [name for name in changes if self._fleet.routers[name].role == "hub"]
         others = [name for name in changes if self._fleet.routers[name].role != "hub"]
@@ -331,6 +354,9 @@ class Sync:
     def _intent(self, name: str) -> Intent:
         assert self._desired is not None
         intent = replace(self._control.intent(name, self._desired, self._prepared), private_keys=self._escrowed(name))
+        observed = self._survey.routers[name].observed
+        if self._union and observed is not None:
+            intent = replace(intent, configuration=union(intent.configuration, name, self._union, observed.stored))
         self._control.refuse_lost_key(self._survey.routers[name], self._facts[name], intent)
         return intent
 

@@ -1,0 +1,85 @@
+"""Make before break: a change that would cut the path it travels on becomes union, switch, final. Pure.
+
+A stage is an ordinary desired state per router, so drivers see no special case. In the union a router that moves to another
+overlay address has both, its peers accept both, and management openings let both through; the final state has only the new
+one. In between it is reached at the old address and confirmed on the new one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from .model import Configuration, Interface, IPAddress, IPNetwork, Management, Opening, Peer, PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Overlay addresses that routers still have and shall not keep: `addresses` by name, `keys` as their peers know them."""
+
+    addresses: Mapping[str, frozenset[IPAddress]]
+    keys: Mapping[PublicKey, str]
+
+    def __bool__(self) -> bool:
+        return bool(self.addresses)
+
+    def note(self) -> str:
+        """What is said about it in a plan."""
+        moved = ", ".join(f"{name} (from {', '.join(sorted(map(str, old)))})" for name, old in sorted(self.addresses.items()))
+        return f"overlay addresses change in two stages, both at once first, the old ones go last: {moved}"
+
+    def only(self, names: Iterable[str]) -> Moves:
+        """The same for some of the routers."""
+        return Moves({name: self.addresses[name] for name in names if name in self.addresses}, self.keys)
+
+    def hosts(self, key: PublicKey) -> frozenset[IPNetwork]:
+        """The old host prefixes of the router with this key."""
+        return frozenset(ipaddress.ip_network(address) for address in self.addresses.get(self.keys.get(key, ""), ()))
+
+
+def moves(
+    before: Mapping[str, Iterable[IPAddress]],
+    after: Mapping[str, Iterable[IPAddress]],
+    known: Mapping[str, PublicKey],
+) -> Moves:
+    """Which routers change their overlay address: by what they have and what they shall have, by name.
+
+    `known` are public keys; a router without one has no peers yet, and a first address is no move.
+    """
+    addresses = {
+        name: gone
+        for name, old in before.items()
+        if name in after and name in known and (gone := frozenset(old) - frozenset(after[name]))
+    }
+    return Moves(addresses, {key: name for name, key in known.items()})
+
+
+def union(configuration: Configuration, name: str, moving: Moves, stored: Configuration) -> Configuration:
+    """The desired state of router `name` with the old addresses still valid, wherever it holds them now."""
+    return {
+        interface.name: _union(interface, moving.addresses.get(name, frozenset()), moving, stored.get(interface.name))
+        for interface in configuration.values()
+    }
+
+
+def _union(interface: Interface, old: frozenset[IPAddress], moving: Moves, held: Interface | None) -> Interface:
+    kept = frozenset(address for address in held.addresses if address.ip in old) if held is not None else frozenset()
+    peers = {key: _both(peer, moving, held) for key, peer in interface.peers.items()}
+    openings = {identity: _open_to(opening, held) for identity, opening in interface.openings.items()}
+    return replace(interface, addresses=interface.addresses | kept, peers=peers, openings=openings)
+
+
+def _both(peer: Peer, moving: Moves, held: Interface | None) -> Peer:
+    """A peer that moves keeps the old host addresses that it has here now; nobody else's are taken."""
+    before = held.peers.get(peer.public_key) if held is not None else None
+    kept = moving.hosts(peer.public_key) & (before.allowed_ips if before is not None else frozenset())
+    return replace(peer, allowed_ips=peer.allowed_ips | kept) if kept - peer.allowed_ips else peer
+
+
+def _open_to(opening: Opening, held: Interface | None) -> Opening:
+    """Management stays open to where it is used from now: the jump itself may be what moves."""
+    before = held.openings.get(opening.identity) if held is not None else None
+    if isinstance(opening, Management) and isinstance(before, Management):
+        return replace(opening, sources=opening.sources | before.sources)
+    return opening
