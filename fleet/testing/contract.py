@@ -105,6 +105,7 @@ class Subject:
         """Bring the device to the state; the changes made."""
         if self.key is None:
             self.contact(state)
+        self.router.observed = None  # a run begins with a read: others may have been at work since
         return engine.converge(self.router, Intent(self.wanted(state)), plan_id="contract", journal=self.journal)
 
     def differences(self, state: State) -> tuple[Change, ...]:

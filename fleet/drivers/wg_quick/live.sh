@@ -4,6 +4,8 @@ dial() { echo "$2" >>"$WORK/dial.$1"; }         # INTERFACE PUBLIC_KEY: its conf
 forget() { echo "$2" >>"$WORK/forget.$1"; }     # INTERFACE PUBLIC_KEY: may run without being in a file, goes
 unaddress() { echo "$2" >>"$WORK/unaddress.$1"; } # INTERFACE ADDRESS
 
+NO_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+
 # Input of `wg syncconf`, which clears what it does not find: the private key, port and mark that are not in the file are
 # taken from where they are, peers that somebody added to the kernel by hand stay, and the endpoint of a peer that is already
 # talking is left out, so that nobody is torn from a learned endpoint and no name has to resolve for others to change.
@@ -12,24 +14,29 @@ sync_input() { # INTERFACE CONF OLD_CONF NAMES
     conf_interface "$2" privatekey | tail -n 1 >"$WORK/private"
     if [ ! -s "$WORK/private" ] && [ -s "$(latest "$1.key")" ]; then cat "$(latest "$1.key")" >"$WORK/private"; fi
     touch "$WORK/dial.$1" "$WORK/forget.$1"
-    awk -v names="$4" '
+    awk -v names="$4" -v none="$NO_KEY" '
         function flush() {
-            if (key == "") { text = ""; endpoint = ""; return }
+            if (key == "") { text = ""; endpoint = ""; split("", has); return }
             if (from == "old") known[key] = 1
             if (from == "new") {
                 known[key] = 1
                 learned = (key in at) && at[key] != "(none)" && !(key in dialled)
                 resolves = endpoint ~ /[A-Za-z]/ && endpoint !~ /\[/
                 if (endpoint != "" && !learned && !(resolves && names == "without")) text = text "Endpoint = " endpoint "\n"
+                # `wg syncconf` leaves these two as they are when the file has none (tools 1.0.20210914); a key of zeros is none.
+                if (keepalive[key] && !("persistentkeepalive" in has)) text = text "PersistentKeepalive = off\n"
+                if (shared[key] && !("presharedkey" in has)) text = text "PresharedKey = " none "\n"
                 peers = peers "[Peer]\n" text
             }
-            key = ""; text = ""; endpoint = ""
+            key = ""; text = ""; endpoint = ""; split("", has)
         }
         what == "private" { private = $1; next }
         what == "dump" {
             split($0, field, "\t")
             if (FNR == 1) { if (private == "" && field[1] != "(none)") private = field[1]; port = field[3]; fwmark = field[4]; next }
-            at[field[1]] = field[3]; kernel[++count] = $0; next
+            at[field[1]] = field[3]; kernel[++count] = $0
+            keepalive[field[1]] = field[8] != "off"; shared[field[1]] = field[2] != "(none)"
+            next
         }
         what == "dial" { dialled[$1] = 1; next }
         what == "forget" { known[$1] = 1; next }
@@ -44,7 +51,7 @@ sync_input() { # INTERFACE CONF OLD_CONF NAMES
         section == "[interface]" && what == "new" && name == "fwmark" { fwmark = value }
         section == "[peer]" && name == "publickey" { key = value }
         section == "[peer]" && name == "endpoint" { endpoint = value; next }
-        section == "[peer]" { text = text line "\n" }
+        section == "[peer]" { text = text line "\n"; has[name] = 1 }
         END {
             flush()
             print "[Interface]"
@@ -81,12 +88,22 @@ add_addresses() { # INTERFACE CONF
     done
 }
 
+# With the first address of a prefix the kernel deletes the others of it, and with the last of all every route through the
+# interface, whoever made it; promoting the others keeps both.
+del_address() { # INTERFACE ADDRESS
+    promote=$ROOT/proc/sys/net/ipv4/conf/$1/promote_secondaries
+    kept=$(cat "$promote" 2>/dev/null)
+    [ "$kept" != 0 ] || echo 1 >"$promote"
+    ip addr del "$2" dev "$1" 2>/dev/null
+    [ "$kept" != 0 ] || echo "$kept" >"$promote"
+}
+
 converge() { # INTERFACE CONF OLD_CONF LIST
     sync_peers "$1" "$2" "$3" || return 1
     add_addresses "$1" "$2" 2>"$WORK/error" || return 1
     if [ -s "$WORK/unaddress.$1" ]; then
-        while read -r address; do ip addr del "$address" dev "$1" 2>/dev/null; done <"$WORK/unaddress.$1"
-        # The kernel deletes the other addresses of a prefix with its first one (promote_secondaries is off).
+        while read -r address; do del_address "$1" "$address"; done <"$WORK/unaddress.$1"
+        # Where nothing is promoted (an old kernel): again what went along.
         add_addresses "$1" "$2" 2>"$WORK/error" || return 1
     fi
     mtu=$(conf_interface "$2" mtu | tail -n 1)

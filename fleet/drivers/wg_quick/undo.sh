@@ -35,13 +35,13 @@ vanish() { # INTERFACE; it came with the plan
 restore_peers() { # INTERFACE OLD_CONF NEW_CONF DUMP_BEFORE
     wg show "$1" dump >"$WORK/dump" || return 1
     touch "$GUARD/dial.$1" "$GUARD/forget.$1"
-    awk -v again="$WORK/again" '
+    awk -v again="$WORK/again" -v none="$NO_KEY" '
         function print_peer(field, allowed, endpoint) {
             text = text "[Peer]\nPublicKey = " field[1] "\n"
-            if (field[2] != "(none)") text = text "PresharedKey = " field[2] "\n"
+            text = text "PresharedKey = " (field[2] == "(none)" ? none : field[2]) "\n"
             if (allowed != "(none)") text = text "AllowedIPs = " allowed "\n"
             if (endpoint != "(none)") text = text "Endpoint = " endpoint "\n"
-            if (field[8] != "off") text = text "PersistentKeepalive = " field[8] "\n"
+            text = text "PersistentKeepalive = " field[8] "\n"
         }
         what == "before" { if (FNR == 1) { split($0, us, "\t"); next } split($0, field, "\t"); was[field[1]] = $0; next }
         what == "dump" { if (FNR == 1) next; split($0, field, "\t"); is[field[1]] = $0; next }
@@ -102,7 +102,7 @@ restore_addresses() { # INTERFACE OLD_CONF NEW_CONF ADDRESSES_BEFORE
             for (address in was) if (address in ours && !(address in is)) print "add", address
         }' "$WORK/ours" "$4" "$WORK/addresses" | sort -r >"$WORK/moves"
     while read -r verb address; do
-        if [ "$verb" = del ]; then ip addr del "$address" dev "$1" 2>/dev/null
+        if [ "$verb" = del ]; then del_address "$1" "$address"
         elif ! addresses_now "$1" | grep -qxF "$address"; then ip addr replace "$address" dev "$1" 2>/dev/null
         fi
     done <"$WORK/moves"
