@@ -63,7 +63,7 @@ def _load_one(manager: pluggy.PluginManager, point: EntryPoint, registry: Regist
         manager.register(module, point.name)
         manager.check_pending()
         _register(manager, point.name, registry)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything at import; it must not take the tool with it
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may do anything at import; it must not take the tool with it
         registry.broken[point.name] = f"{type(error).__name__}: {error}"
         if manager.has_plugin(point.name):
             manager.unregister(name=point.name)

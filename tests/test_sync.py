@@ -75,13 +75,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Counter[t
 
 
 def disturbed(
-    folder: Path, router: str, kinds: tuple[Kind, ...], *options: str
+    folder: Path, router: str, kinds: tuple[Kind, ...], *options: str, step: int = 1
 ) -> Iterator[tuple[int, SimulatedFleet, Result]]:
-    """A first sync for every k, disturbed at the kth write of a router in turn by each of the kinds, until there is no kth."""
-    for number in count(1):
+    """A first sync for every kth write of a router, disturbed there by the kinds in turn, until there is no kth."""
+    for number in count(1, step):
         net = pair(folder / f"{router}-{number}")
         try:
-            net[router].fault(nth_write(number), kinds[number % len(kinds)])  # type: ignore[arg-type]  # a test of a command
+            net[router].fault(nth_write(number), kinds[number // step % len(kinds)])  # type: ignore[arg-type]  # a test of a command
             done = net.sync("--json", *options)
             if not net[router]._faults:
                 yield number, net, done
@@ -101,8 +101,8 @@ def converges(net: SimulatedFleet, expected: dict[str, Counter[tuple[str, str]]]
 
 
 @pytest.mark.parametrize("router", ["hq", "pune"])
-def test_after_a_connection_lost_or_a_refusal_at_any_write_the_next_sync_converges(tmp_path, undisturbed, router):
-    for number, net, _ in disturbed(tmp_path, router, KINDS, "--unguarded"):
+def test_after_a_connection_lost_or_a_refusal_at_every_second_write_the_next_sync_converges(tmp_path, undisturbed, router):
+    for number, net, _ in disturbed(tmp_path, router, KINDS, "--unguarded", step=2):
         converges(net, undisturbed, number)
 
 
@@ -116,23 +116,22 @@ def test_after_this_fault_at_any_write_the_next_sync_converges(tmp_path, undistu
 
 
 @pytest.mark.parametrize(
-    "sentence",
-    ["/interface/wireguard/peers/add", "/ip/address/add", "/ip/firewall/filter/add", "/system/scheduler/add", "/execute"],
+    "sentence", ["/interface/wireguard/peers/add", "/ip/address/add", "/ip/firewall/filter/add", "/system/scheduler/add"]
 )
-def test_a_guarded_router_whose_connection_breaks_is_as_it_was_and_the_next_sync_converges(tmp_path, undisturbed, sentence):
+def test_a_guarded_router_whose_connection_breaks_once_is_read_again_and_gone_on_with(tmp_path, undisturbed, sentence):
     net = pair(tmp_path)
     try:
         net["pune"].fault(sentence, "drop_after")
-        done = net.sync("--json")
-        struck = not net["pune"]._faults
-        assert done.code == (5 if struck else 0)
-        converges(net, undisturbed, 0)
+        assert net.sync().code == 0
+        assert not net["pune"]._faults
+        assert ours(net) == undisturbed
+        assert net.run("plan").code == 0
     finally:
         net.close()
 
 
 def test_whatever_is_refused_the_router_fails_and_the_others_are_done(tmp_path):
-    for number, _, done in disturbed(tmp_path, "pune", ("trap",), "--unguarded"):
+    for number, _, done in disturbed(tmp_path, "pune", ("trap",), "--unguarded", step=3):
         assert done.code == 1, f"write {number}"
         assert done.router("pune")["outcome"] == "failed", f"write {number}"
         assert "failure: simulated" in done.router("pune")["summary"], f"write {number}"
@@ -179,11 +178,11 @@ def test_a_read_that_breaks_off_is_read_again_in_the_same_run(tmp_path):
         net.close()
 
 
-def test_a_router_lost_after_its_first_contact_keeps_the_key_that_was_made(tmp_path):
+def test_a_router_that_fails_after_its_first_contact_keeps_the_key_that_was_made(tmp_path):
     net = pair(tmp_path)
     try:
-        net["pune"].fault("/interface/wireguard/peers/add", "drop_before")
-        assert net.sync().code == 5
+        net["pune"].fault("/interface/wireguard/peers/add", "trap")
+        assert net.sync().code == 1
         key = net.interface("pune")["public-key"]
         assert net.sync().code == 0
         assert net.interface("pune")["public-key"] == key
@@ -273,17 +272,18 @@ def test_nobody_knocks_at_a_router_that_is_off(tmp_path):
         net.close()
 
 
-def test_three_hundred_routers_come_up_in_one_sync(tmp_path):
+@pytest.mark.parametrize("routers", [60, pytest.param(300, marks=pytest.mark.exhaustive)])
+def test_many_routers_come_up_in_one_sync_and_cost_one_read_each_in_the_next(tmp_path, routers):
     net = SimulatedFleet(tmp_path, lan_supernets=["172.16.0.0/12"])
     net.add("hq", 1, hub=True)
-    for number in range(299):
+    for number in range(routers - 1):
         net.add(f"branch-{number}", 2)
         net.routers[f"branch-{number}"]["lans"] = [f"172.16.{number % 256}.{number // 256 * 128}/25"]
     net.routers["hq"]["lans"] = ["172.31.1.0/24"]
     try:
-        done = net.sync("--json", "--parallel", "50")
+        done = net.sync("--json", "--parallel", "50", "--batch", "100%")
         assert done.code == 0
-        assert Counter(done.outcomes().values()) == {"changed": 300}
+        assert Counter(done.outcomes().values()) == {"changed": routers}
         net.reset_counters()
         assert net.sync("--parallel", "50").code == 0
         assert {simulator.counters.writes for simulator in net.simulators.values()} == {0}

@@ -111,12 +111,13 @@ def test_a_secret_reference_that_gives_nothing_fails_that_router_alone(synced):
     assert hint == "export NOT_SET_ANYWHERE before running fleet"
 
 
-def test_a_router_that_refuses_a_command_is_rolled_back_and_says_its_own_words(blank):
+def test_a_router_that_refuses_a_command_is_a_failure_with_its_own_words_and_the_others_come_up(blank):
     blank["pune"].fault("/ip/address/add", "trap", message="failure: already have such address")
     done = blank.sync("--json")
-    assert done.code == 5
-    assert done.outcomes() == {"hq": "changed", "mumbai": "changed", "pune": "rolled back"}
+    assert done.code == 1
+    assert done.outcomes() == {"hq": "changed", "mumbai": "changed", "pune": "failed"}
     assert "already have such address" in done.router("pune")["summary"]
+    assert "undone" in done.router("pune")["summary"]
     assert "fleet plan pune" in done.router("pune")["hint"]
     assert blank.sync().code == 0
 
