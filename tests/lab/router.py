@@ -78,8 +78,16 @@ Subsystem sftp /usr/lib/openssh/sftp-server
 """
 
 SYSTEMCTL = """#!/bin/sh
-exec {python} -I -S {support}/systemctl.py "$@"
+exec {python} -I -S {support}/systemctl.py {mode} "$@"
 """
+
+
+SYSTEMD = {
+    f"{SUPPORT}/systemctl": "",
+    "/usr/local/sbin/systemctl": "",
+    "/usr/local/sbin/systemd-run": "--as-systemd-run",
+}
+"""Where the stand-in is found, and as what."""
 
 
 def ssh_key(private: Ed25519PrivateKey) -> tuple[str, str]:
@@ -185,8 +193,8 @@ class LabRouter(Node):
         if self._disk.init == "systemd":
             self.write(f"{SUPPORT}/systemctl.py", (Path(__file__).parent / "systemctl.py").read_text())
             python = self._python()
-            for place in (f"{SUPPORT}/systemctl", "/usr/local/sbin/systemctl"):
-                self.write(place, SYSTEMCTL.format(python=python, support=SUPPORT), mode=0o755)
+            for place, mode in SYSTEMD.items():
+                self.write(place, SYSTEMCTL.format(python=python, support=SUPPORT, mode=mode), mode=0o755)
         for path, text in self._disk.files.items():
             self.write(path, text, mode=0o755 if text.startswith("#!") else 0o644)
 

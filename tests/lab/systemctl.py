@@ -1,14 +1,16 @@
-"""What `systemctl` is on a lab router: enough of systemd 252 to be told apart from it only by trying hard.
+"""What `systemctl` and `systemd-run` are on a lab router: enough of systemd 252 to be told apart from it only by trying hard.
 
 Runs as a script with the system's Python and imports nothing else. Units are read from systemd's own folders, kept as
 loaded until `daemon-reload`, run with systemd's clean environment and away from the caller's terminal. What it cannot
 do it refuses loudly (unknown verbs, unknown service types, calendar expressions), so that no test passes by accident.
-Timers run in a process of their own. Unlike the real one it has no control groups: stopping kills the main process.
+Timers run in a process of their own. In place of control groups, what a service leaves behind when its main process has
+ended is found by its parent, and killed unless KillMode= says otherwise.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import re
@@ -20,7 +22,10 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-FOLDERS = [Path(folder) for folder in ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")]
+TRANSIENT = Path("/run/systemd/transient")
+FOLDERS = [
+    Path(folder) for folder in ("/etc/systemd/system", "/run/systemd/system", TRANSIENT, "/usr/local/lib/systemd/system")
+]
 VENDOR = [Path(folder) for folder in ("/lib/systemd/system", "/usr/lib/systemd/system")]
 STATE = Path("/run/fleet-lab")
 LOG = STATE / "journal"
@@ -159,6 +164,23 @@ def execute(unit: Sections, key: str, *, apart: bool = True) -> bool:
     return True
 
 
+def adopt_orphans() -> None:
+    """Become the parent of whatever descendants outlive theirs. Source: prctl(2), PR_SET_CHILD_SUBREAPER."""
+    ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0)
+
+
+def kill_leftovers(unit: Sections) -> None:
+    """What a finished service left running, by systemd.kill(5): killed, unless only its process was to be."""
+    if last(unit, "Service.KillMode", "control-group") != "control-group":
+        return
+    while children := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(int(child), 0)
+
+
 def state_of(name: str) -> str:
     """active, inactive or failed."""
     file = STATE / "units" / name
@@ -219,9 +241,13 @@ def start_service(name: str, unit: Sections) -> None:
     if kind != "oneshot":
         spawn(name)
         return
+    adopt_orphans()
     if not execute(unit, "ExecStart") or not execute(unit, "ExecStartPost"):
         fail(name)
-    put_state(name, "active" if last(unit, "Service.RemainAfterExit") in ("yes", "true", "1") else "inactive")
+    remains = last(unit, "Service.RemainAfterExit") in ("yes", "true", "1")
+    if not remains:
+        kill_leftovers(unit)
+    put_state(name, "active" if remains else "inactive")
 
 
 def fail(name: str) -> NoReturn:
@@ -252,11 +278,16 @@ def main_process(name: str) -> None:
     unit = load(name)
     if name.endswith(".timer"):
         tick(name, unit)
+        forget(name)
         return
+    adopt_orphans()
     while True:
-        execute(unit, "ExecStart", apart=False)
+        worked = execute(unit, "ExecStart", apart=False)
+        kill_leftovers(unit)
         if last(unit, "Service.Restart", "no") not in ("always", "on-failure"):
-            put_state(name, "inactive")
+            put_state(name, "inactive" if worked else "failed")
+            if worked:
+                forget(name)
             return
         time.sleep(span(last(unit, "Service.RestartSec", "100ms")))
 
@@ -304,6 +335,14 @@ def stop(name: str) -> None:
     if pid and alive(int(pid)):
         os.killpg(int(pid), signal.SIGTERM)
     put_state(name, "inactive" if worked else "failed")
+    forget(name)
+
+
+def forget(name: str) -> None:
+    """Unload a transient unit that is over."""
+    if (TRANSIENT / name).exists():
+        (TRANSIENT / name).unlink()
+        (STATE / "loaded" / name).unlink(missing_ok=True)
 
 
 def restart(name: str) -> None:
@@ -389,6 +428,52 @@ def boot() -> None:
             job.wait(max(0.0, deadline - time.monotonic()))
 
 
+# -------------------------------------------------------------------------------------------------------- systemd-run
+def run_transient(arguments: list[str]) -> int:
+    """`systemd-run`: a transient service, at once or by a transient timer; both are gone at the next start."""
+    name, sections, command = transient(arguments)
+    if not command:
+        raise Refused("systemd-run: Command line to execute required.")
+    sections["Service"].append("ExecStart=" + shlex.join(command).replace("%", "%%"))
+    kind = "timer" if sections["Timer"] else "service"
+    for unit in dict.fromkeys((f"{name}.{kind}", f"{name}.service")):
+        if fragment(unit) is not None or state_of(unit) == "failed":
+            raise Refused(f"Failed to start transient {kind} unit: Unit {unit} was already loaded or has a fragment file.")
+    TRANSIENT.mkdir(parents=True, exist_ok=True)
+    for section in ("Service", "Timer"):
+        if sections[section]:
+            lines = ["[Unit]", *sections["Unit"], f"[{section}]", *sections[section]]
+            (TRANSIENT / f"{name}.{section.lower()}").write_text("\n".join(lines) + "\n")
+    start(f"{name}.{kind}")
+    return 0
+
+
+def transient(arguments: list[str]) -> tuple[str, Sections, list[str]]:
+    """Unit name, settings by section, and the command of a `systemd-run` command line."""
+    name, command = f"run-{os.getpid()}", list(arguments)
+    sections: Sections = {"Unit": [], "Service": [], "Timer": []}
+    while command and command[0].startswith("-"):
+        flag, _, value = command.pop(0).partition("=")
+        match flag:
+            case "--quiet" | "-q" | "--collect" | "-G" | "--no-block":
+                pass
+            case "--unit" | "-u":
+                name = re.sub(r"\.(service|timer)$", "", value)
+            case "--description":
+                sections["Unit"].append(f"Description={value}")
+            case "--on-active":
+                sections["Timer"].append(f"OnActiveSec={value}")
+            case "--timer-property":
+                sections["Timer"].append(value)
+            case "--property":
+                sections["Service"].append(value)
+            case "--setenv":
+                sections["Service"].append(f"Environment={shlex.quote(value)}")
+            case _:
+                raise Refused(f"systemd-run: unrecognized option '{flag}'")
+    return name, sections, command
+
+
 # -------------------------------------------------------------------------------------------------------- command line
 def say(text: str) -> None:
     """A line on standard error."""
@@ -427,6 +512,17 @@ def daemon_reload() -> int:
     """Forget what was loaded."""
     for file in (STATE / "loaded").glob("*"):
         file.unlink(missing_ok=True)
+    return 0
+
+
+def reset_failed(names: list[str]) -> int:
+    """Forget failures."""
+    for name in map(full, names):
+        if fragment(name) is None and state_of(name) != "failed":
+            raise Refused(f"Failed to reset failed state of unit {name}: Unit {name} not loaded.")
+        if state_of(name) == "failed":
+            put_state(name, "inactive")
+            forget(name)
     return 0
 
 
@@ -496,7 +592,7 @@ def other(verb: str, names: list[str], flags: list[str], wanted: list[str]) -> i
         case "daemon-reload":
             return daemon_reload()
         case "reset-failed":
-            return 0
+            return reset_failed(names)
         case "show":
             return show(names, wanted, bare="--value" in flags)
         case "status":
@@ -516,6 +612,9 @@ if __name__ == "__main__":
         match sys.argv[1:]:
             case ["--main-process-of", unit_name]:
                 main_process(unit_name)
+            case ["--as-systemd-run", *rest]:
+                STATE.mkdir(parents=True, exist_ok=True)
+                sys.exit(run_transient(rest))
             case ["--version"]:
                 print("systemd 252 (stand-in of the lab)")
             case ["--boot"]:

@@ -149,3 +149,46 @@ def test_a_router_without_systemd_has_neither_its_mark_nor_the_stand_in() -> Non
         router.boot()
         assert not router.path("/run/systemd/system").exists()
         assert not router.path("/usr/local/sbin/systemctl").exists()
+
+
+# --------------------------------------------------------------------------------------------------- systemd-run
+def transient(router: LabRouter, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run systemd-run as the router's PATH finds it."""
+    return router.run("sh", "-c", 'exec systemd-run "$@"', "sh", *arguments, check=False)
+
+
+def test_a_transient_timer_runs_its_command_once_and_is_gone(router: LabRouter) -> None:
+    done = transient(router, "--quiet", "--unit=undo", "--on-active=1", "sh", "-c", "echo x >>/root/ran")
+    assert done.returncode == 0
+    assert systemctl(router, "is-active", "undo.timer").stdout == "active\n"
+    assert not router.path("/root/ran").exists()
+    assert eventually(lambda: router.path("/root/ran").exists(), within=5) is not None
+    assert eventually(lambda: systemctl(router, "stop", "undo.timer").returncode == 5, within=3) is not None
+
+
+def test_a_transient_timer_that_is_stopped_never_fires(router: LabRouter) -> None:
+    transient(router, "--unit=undo", "--on-active=1", "touch", "/root/ran")
+    assert systemctl(router, "stop", "undo.timer").returncode == 0
+    assert eventually(lambda: router.path("/root/ran").exists(), within=1.5) is None
+
+
+def test_a_transient_timer_does_not_outlive_a_restart(router: LabRouter) -> None:
+    transient(router, "--unit=undo", "--on-active=1", "touch", "/root/ran")
+    router.restart()
+    assert eventually(lambda: router.path("/root/ran").exists(), within=1.5) is None
+
+
+def test_a_unit_name_in_use_and_an_unknown_option_are_refused(router: LabRouter) -> None:
+    assert transient(router, "--unit=undo", "--on-active=60", "true").returncode == 0
+    again = transient(router, "--unit=undo", "--on-active=60", "true")
+    assert (again.returncode, "was already loaded or has a fragment file" in again.stderr) == (1, True)
+    assert transient(router, "--no-such-option", "true").returncode == 1
+
+
+@pytest.mark.parametrize(("mode", "lives"), [("control-group", False), ("process", True)])
+def test_what_a_service_leaves_behind_lives_only_if_its_kill_mode_says_so(router: LabRouter, mode: str, lives: bool) -> None:
+    leave = "setsid sleep 622 </dev/null >/dev/null 2>&1 & touch /root/ran"
+    transient(router, "--unit=leave", f"--property=KillMode={mode}", "sh", "-c", leave)
+    assert eventually(lambda: router.path("/root/ran").exists(), within=3) is not None
+    assert eventually(lambda: systemctl(router, "is-active", "leave").returncode == 3, within=3) is not None
+    assert any("sleep 622" in line for line in router.processes()) is lives
