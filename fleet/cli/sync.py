@@ -71,10 +71,9 @@ def command(
             prepared = controller.prepare(selection)
             # Minutes may have passed at the prompt; what runs is what was read and agreed to.
             if reviewed and controller.plan(prepared).fingerprint != reviewed:
-                raise PlanRefused(
-                    "the inventory or the routers moved since the plan was made; nothing was written",
-                    "look again with `fleet plan`",
-                )
+                moved = "the inventory or the routers moved since the plan was made"
+                said = moved if plan_file is not None else "the routers changed while you were reading"
+                raise PlanRefused(f"{said}; nothing was written", "look again with `fleet plan`")
             run = state.begin_run(fleet.overlay.name, "sync", actor(), inventory_commit(fleet_context.folder), reviewed)
             with run:
                 report = Sync(controller, prepared, run, run.id, safety=safety, still_ours=lock.check).run()
