@@ -117,7 +117,7 @@ def test_a_router_that_refuses_a_command_is_a_failure_with_its_own_words_and_the
     assert done.code == 1
     assert done.outcomes() == {"hq": "changed", "mumbai": "changed", "pune": "failed"}
     assert "already have such address" in done.router("pune")["summary"]
-    assert "undone" in done.router("pune")["summary"]
+    assert "undone" in done.router("pune")["hint"]
     assert "fleet plan pune" in done.router("pune")["hint"]
     assert blank.sync().code == 0
 
