@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,9 @@ from ._sshfaults import Faults, SlowWire
 from ._sshsession import ChannelInput, Connection
 
 __all__ = ["ChannelInput", "ExecHandler", "Faults", "Forward", "SshServer", "Stdin", "new_host_key", "public_line"]
+
+# Paramiko logs connections that clients drop; without any handler Python prints that on standard error.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 KeyKind: TypeAlias = Literal["ed25519", "ecdsa"]
 
