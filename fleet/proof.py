@@ -16,7 +16,7 @@ from typing import TypeGuard
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from . import engine
-from .changes import AddInterface, AddPeer, Change, Reapply, SetInterface, SetPeer
+from .changes import AddInterface, AddPeer, Change, SetInterface, SetPeer
 from .driver import Observed
 from .errors import FleetError, RouterError
 from .liveness import FRESH_SECONDS
@@ -162,7 +162,8 @@ def breaking(changes: Iterable[Change], router: engine.Router) -> Iterable[Publi
         match change:
             case SetPeer() if renews_session(change):
                 yield change.wanted.public_key
-            case AddInterface() | Reapply():
+            # A Reapply brings back what was missing and leaves the sessions of the rest alone: their age proves them.
+            case AddInterface():
                 yield from _peers(router, change.interface)
             case SetInterface() if change.old.listen_port != change.wanted.listen_port:
                 yield from _peers(router, change.interface)
