@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import paramiko
+from paramiko import common
 
 from ._sshfaults import SlowWire
 
@@ -63,7 +64,7 @@ class Connection(paramiko.ServerInterface):
 
     def _watch_success(self) -> None:
         # paramiko answers "success" after check_channel_exec_request returns; a fast command must not overtake that answer.
-        send = self._transport._send_user_message  # noqa: SLF001 - there is no public place
+        send = self._transport._send_user_message  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public place
 
         def watched(message: paramiko.Message) -> None:
             send(message)
@@ -73,7 +74,7 @@ class Connection(paramiko.ServerInterface):
                 for event in list(self._accepted.values()):
                     event.set()
 
-        self._transport._send_user_message = watched  # noqa: SLF001
+        self._transport._send_user_message = watched  # type: ignore[attr-defined]  # noqa: SLF001
 
     def drop(self) -> None:
         """Lose the connection: no goodbye."""
@@ -108,8 +109,8 @@ class Connection(paramiko.ServerInterface):
 
     def _answer(self, right: bool) -> int:
         if not right or self._server.faults.refuse_auth:
-            return paramiko.AUTH_FAILED  # type: ignore[no-any-return]
-        return paramiko.AUTH_SUCCESSFUL  # type: ignore[no-any-return]
+            return common.AUTH_FAILED
+        return common.AUTH_SUCCESSFUL
 
     # --- exec ----------------------------------------------------------------------------------------------------------
 
@@ -122,11 +123,11 @@ class Connection(paramiko.ServerInterface):
     def check_channel_request(self, kind: str, chanid: int) -> int:
         self._logged_in()
         if kind != "session":
-            return paramiko.OPEN_FAILED_UNKNOWN_CHANNEL_TYPE  # type: ignore[no-any-return]
+            return common.OPEN_FAILED_UNKNOWN_CHANNEL_TYPE
         if self._sessions >= self._server.faults.max_sessions:
-            return paramiko.OPEN_FAILED_CONNECT_FAILED  # type: ignore[no-any-return]
+            return common.OPEN_FAILED_CONNECT_FAILED
         self._sessions += 1
-        return paramiko.OPEN_SUCCEEDED  # type: ignore[no-any-return]
+        return common.OPEN_SUCCEEDED
 
     def check_channel_env_request(self, channel: paramiko.Channel, name: str | bytes, value: str | bytes) -> bool:
         text = name.decode() if isinstance(name, bytes) else name
@@ -176,24 +177,25 @@ class Connection(paramiko.ServerInterface):
     def check_channel_direct_tcpip_request(self, chanid: int, origin: tuple[str, int], destination: tuple[str, int]) -> int:
         self._logged_in()
         if self._server.faults.refuse_forwarding:
-            return paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED  # type: ignore[no-any-return]
+            return common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
         where = self._server.forward(*destination)
         if where is None:
-            return paramiko.OPEN_FAILED_CONNECT_FAILED  # type: ignore[no-any-return]
+            return common.OPEN_FAILED_CONNECT_FAILED
         try:
             self._targets[chanid] = socket.create_connection(where, timeout=10)
         except OSError:
-            return paramiko.OPEN_FAILED_CONNECT_FAILED  # type: ignore[no-any-return]
+            return common.OPEN_FAILED_CONNECT_FAILED
         self._server.forwarded += 1
-        return paramiko.OPEN_SUCCEEDED  # type: ignore[no-any-return]
+        return common.OPEN_SUCCEEDED
 
 
 def _pump(channel: paramiko.Channel, target: socket.socket) -> None:
     """Carry bytes both ways until either side ends."""
     target.settimeout(None)
     with contextlib.suppress(OSError, paramiko.SSHException, EOFError), target:
+        both: list[paramiko.Channel | socket.socket] = [channel, target]
         while True:
-            ready, _, _ = select.select([channel, target], [], [], 1.0)
+            ready, _, _ = select.select(both, [], [], 1.0)
             if channel in ready:
                 part = channel.recv(65536)
                 if not part:
