@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .errors import UsageError
+from .waves import Budget, waves
 
 CONFIRM_WITHIN: Final = 120
 """Seconds a router waits for the confirm before it undoes a change by itself."""
@@ -37,3 +38,6 @@ class Safety:
                 f"--confirm-within {self.confirm_within} is outside 10 to 3600 seconds",
                 "it must be long enough for a fresh login and a handshake, and short enough to wait for",
             )
+        # A mistyped share is found here, before anybody is contacted, and not at the first wave.
+        waves({}, batch=self.batch)
+        Budget.parse(self.max_failures, 0)

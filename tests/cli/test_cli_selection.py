@@ -175,3 +175,13 @@ def test_status_asks_the_hubs_alone_and_deep_everybody(synced):
 def test_show_reads_one_router_once(synced):
     assert synced.run("show", "pune").code == 0
     assert {name: s.counters.round_trips for name, s in synced.simulators.items()} == {"hq": 0, "mumbai": 0, "pune": 1}
+
+
+@pytest.mark.parametrize(
+    "option", [("--batch", "lots"), ("--batch", "300%"), ("--max-failures", "x"), ("--confirm-within", "1"), ("--canary", "0")]
+)
+def test_a_mistyped_option_of_a_sync_is_found_before_anybody_is_contacted(blank, option):
+    done = blank.sync(*option)
+    assert done.code == 3
+    assert option[0] in done.err
+    assert {simulator.counters.connections for simulator in blank.simulators.values()} == {0}
