@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,23 @@ class Noc:
             cwd=self.folder,
         )
         return Run(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def killed(self, *arguments: str) -> Iterator[None]:
+        """`fleet` runs while the block does, and is killed without warning at its end."""
+        process = subprocess.Popen(
+            self.command(*arguments),
+            env=self.environment(),
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
     def sync(self, *arguments: str) -> Run:
         """`fleet sync --yes`, with `--at` for what is on the bench."""

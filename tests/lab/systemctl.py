@@ -340,9 +340,13 @@ def stop(name: str) -> None:
 
 def forget(name: str) -> None:
     """Unload a transient unit that is over."""
-    if (TRANSIENT / name).exists():
-        (TRANSIENT / name).unlink()
-        (STATE / "loaded" / name).unlink(missing_ok=True)
+    if not (TRANSIENT / name).exists():
+        return
+    (TRANSIENT / name).unlink()
+    (STATE / "loaded" / name).unlink(missing_ok=True)
+    service = name.removesuffix(".timer") + ".service"
+    if name.endswith(".timer") and state_of(service) == "inactive":
+        forget(service)
 
 
 def restart(name: str) -> None:

@@ -170,6 +170,7 @@ def test_a_transient_timer_that_is_stopped_never_fires(router: LabRouter) -> Non
     transient(router, "--unit=undo", "--on-active=1", "touch", "/root/ran")
     assert systemctl(router, "stop", "undo.timer").returncode == 0
     assert eventually(lambda: router.path("/root/ran").exists(), within=1.5) is None
+    assert transient(router, "--unit=undo", "--on-active=60", "true").returncode == 0, "its name is free again"
 
 
 def test_a_transient_timer_does_not_outlive_a_restart(router: LabRouter) -> None:
