@@ -64,13 +64,17 @@ class Survey:
 
 @dataclass(slots=True)
 class Prepared:
-    """A survey with what follows from it: facts (pinned, recovered, seen) and overlay addresses of every router."""
+    """A survey, begun at that monotonic second, with what follows from it.
+
+    Facts are pinned, recovered or seen; `addresses` are the overlay addresses of every router.
+    """
 
     selection: Selection
     survey: Survey
     facts: dict[str, Fact]
     addresses: Mapping[str, tuple[IPAddress, ...]]
     pinned: Mapping[str, Fact] = field(default_factory=dict)
+    began: float = 0.0
     notes: list[str] = field(default_factory=list)
 
 
@@ -138,6 +142,7 @@ class Controller:
 
         Raises PlanRefused when addresses would have to be allocated while the state is empty and a hub is unread.
         """
+        began = time.monotonic()
         pinned = self.state.facts(self._overlay)
         names = set(selection.names)
         if any(name not in pinned for name in self.fleet.routers if self.fleet.routers[name].enabled):
@@ -153,7 +158,7 @@ class Controller:
         )
         known = {name: fact for name, fact in facts.items() if name in self.fleet.routers}
         addresses = overlay.allocate(self.fleet, known, held | _addresses_of_strangers(facts, self.fleet))
-        prepared = Prepared(selection, survey, known, addresses, pinned)
+        prepared = Prepared(selection, survey, known, addresses, pinned, began)
         prepared.notes += [*self._notes(survey), *self._left(pinned)]
         return prepared
 
@@ -239,7 +244,6 @@ class Controller:
     # -------------------------------------------------------------------------------------------------- plan
     def plan(self, prepared: Prepared, *, native: bool = False) -> FleetReport:
         """What a sync would do, from what was read; keys that do not exist yet stand as `key of NAME`."""
-        began = time.monotonic()
         facts = self._with_symbols(prepared)
         desired = self.desired(facts, prepared.addresses)
         report = FleetReport("plan", self._overlay, notes=[*prepared.notes, *desired.notes])
@@ -247,7 +251,7 @@ class Controller:
         for name in prepared.selection.names:
             report.routers.append(self._planned(name, prepared, desired, native=native))
         report.fingerprint = _fingerprint(report)
-        report.seconds = time.monotonic() - began
+        report.seconds = time.monotonic() - prepared.began
         return report
 
     def _planned(self, name: str, prepared: Prepared, desired: overlay.Desired, *, native: bool) -> RouterReport:
@@ -266,7 +270,7 @@ class Controller:
                 report.native = tuple(request.native() for step in script.steps for request in step.requests)
         except Exception as error:  # noqa: BLE001 - a driver may raise anything; `excused` keeps it for -vv
             return failed(report, self.excused(name, error))
-        report.notes = (*_left_behind(router.observed), *found.claims, *found.foreign)
+        report.notes = (*_left_behind(router.observed), *found.claims, *(f"not ours, kept: {what}" for what in found.foreign))
         report.interrupts = interruption(changes)
         self.describe(report, changes)
         report.outcome = "changes" if changes else "in sync"

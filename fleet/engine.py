@@ -165,8 +165,10 @@ def compare(router: Router, intent: Intent) -> Diff:
     return found
 
 
-def converge(router: Router, intent: Intent, *, plan_id: str, journal: Journal) -> tuple[Change, ...]:
-    """Bring the router to the intent; the changes that were made, empty if there was nothing to do.
+def converge(
+    router: Router, intent: Intent, *, plan_id: str, journal: Journal, achieved: str = "reads as intended"
+) -> tuple[Change, ...]:
+    """Bring the router to the intent; the changes that were made, empty if there was nothing to do. Says what is `achieved`.
 
     Raises RouterError: Rejected with what landed, ConnectionLost, NotConverged with what is left.
     """
@@ -195,7 +197,7 @@ def converge(router: Router, intent: Intent, *, plan_id: str, journal: Journal) 
         if left is None:
             made.extend(changes)
         left = changes
-    router.say("verify", "reads as intended" if made else "in sync")
+    router.say("verify", achieved if made else "in sync")
     if made:
         journal.record(router.name, "verify", "a fresh read equals the intent")
     return tuple(made)

@@ -21,7 +21,7 @@ class Safety:
 
     unguarded  no guard is armed, and changes that can cut off management run without one
     force      the blast radius is meant
-    resume     go on with a run that stopped: routers that failed in it are left out, no canary goes first
+    resume     go on with a run that stopped: routers that failed in it are left out, kinds it proved have no canary
     """
 
     confirm_within: int = CONFIRM_WITHIN

@@ -8,7 +8,7 @@ Each router's failure is its own; only what must stop everybody is raised.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -24,11 +24,12 @@ from .errors import FleetError, HeldBack, PlanRefused, RouterError, Unsupported,
 from .events import Event
 from .guard import Guarded, resolve_left_over
 from .liveness import FRESH_SECONDS, Session, judge
-from .model import Fact, Interface, KeyOf, PublicKey, Secret
+from .model import Configuration, Fact, Interface, KeyOf, PublicKey, Secret
 from .plan import split_removals
 from .proof import CLOCK_STEP, Before, Proof, rehandshake, renews_session
 from .rebuild import own_interface
 from .report import FleetReport, RouterReport
+from .resume import LEFT_OUT, NOT_BEGUN, STOPPED, last_stopped
 from .safety import WAVES_FROM, Safety
 from .stages import Moves, moves, union
 from .waves import Budget, Kind, waves
@@ -75,8 +76,11 @@ class Sync:
         self._desired: overlay.Desired | None = None
         self._stopped = ""
         self._union: Moves | None = None
+        self._intents: dict[str, Intent] = {}
+        self._configurations: dict[str, Configuration] = {}
         self._addresses_before = {name: fact.addresses for name, fact in prepared.facts.items()}
         self._broken: dict[frozenset[str], float] = {}
+        self._proven: frozenset[Kind] = frozenset()
         self._proof = self._proving()
 
     def _proving(self) -> Proof:
@@ -103,6 +107,7 @@ class Sync:
         """Do it all. Raises UsageError before the first write when a secret is needed and cannot be had."""
         began = time.monotonic()
         self._need_secret()
+        self._leave_out()
         self._pin()
         self._first_contact()
         self._desired = self._control.desired(self._facts, self._prepared.addresses)
@@ -140,6 +145,27 @@ class Sync:
             self._control.custody(name) == "escrow" and self._facts[name].public_key is None for name in self._survey.routers
         )
 
+    def _leave_out(self) -> None:
+        """With `resume`: routers that failed in the run that stopped are not written, kinds that it proved need no canary."""
+        if not self._safety.resume:
+            return
+        stopped = last_stopped(self._control.state, self._overlay, self._run_id)
+        if stopped is None:
+            self._prepared.notes.append("no sync stopped that could be gone on with: this is an ordinary one, canaries first")
+            return
+        out = [name for name in stopped.failed if name in self._survey.routers and self._may_write(name)]
+        for name in out:
+            outcome, run = stopped.failed[name]
+            self._journal.record(name, LEFT_OUT, f"{outcome} in run {run}", {"outcome": outcome, "run": run})
+            self._errors[name] = HeldBack(
+                f"{name}: left out, because it {'was rolled back' if outcome == 'rolled back' else 'failed'} in run {run}",
+                f"see why with `fleet history {run}`; when the cause is gone: fleet sync {name}",
+                router=name,
+            )
+        self._proven = frozenset(self._kind(name) for name in stopped.proven if name in self._survey.routers)
+        without = f", without {', '.join(out[:5])}{f' and {len(out) - 5} more' if len(out) > 5 else ''}" if out else ""
+        self._prepared.notes.append(f"run {stopped.run} stopped and is gone on with{without}")
+
     def _pin(self) -> None:
         """Addresses once given are kept, keys once seen are known, names follow `formerly`, who left is noted."""
         state = self._control.state
@@ -160,7 +186,11 @@ class Sync:
     # ------------------------------------------------------------------------------------------ first contact
     def _first_contact(self) -> None:
         """Interface and key on every reachable selected router that has no key yet, read back and pinned."""
-        new = [name for name in self._survey.routers if self._facts[name].public_key is None and self._may_write(name)]
+        new = [
+            name
+            for name in self._survey.routers
+            if self._facts[name].public_key is None and self._may_write(name) and name not in self._errors
+        ]
         if not new:
             return
         desired = self._control.desired(self._facts, self._prepared.addresses)
@@ -174,7 +204,9 @@ class Sync:
                 for interface in desired.configuration(name).values()
             }
             intent = Intent(bare, wanted=lambda change: isinstance(change, AddInterface), private_keys=made)
-            self._made.setdefault(name, []).extend(engine.converge(router, intent, plan_id=self._run_id, journal=self._journal))
+            self._made.setdefault(name, []).extend(
+                engine.converge(router, intent, plan_id=self._run_id, journal=self._journal, achieved="interface and key made")
+            )
             return self._read_back(router)
 
         made: dict[str, Fact] = {}
@@ -251,6 +283,7 @@ class Sync:
     def _wanted(self) -> dict[str, tuple[Change, ...]]:
         """What every writable router has before it; one that must be refused is refused here, before anybody is written."""
         found: dict[str, tuple[Change, ...]] = {}
+        self._intents = {}
         for name in self._writable():
             router = self._survey.routers[name]
             try:
@@ -294,14 +327,15 @@ class Sync:
     def _stage(self, names: Iterable[str], part: Callable[[tuple[Change, ...]], tuple[Change, ...]] | None) -> None:
         """Write these routers wave by wave; what an unhealthy wave stops is not begun, and said."""
         due = [name for name in names if name not in self._errors and not self._stopped]
-        few = len(due) < WAVES_FROM or self._safety.resume
         kinds = {name: self._kind(name) for name in due}
-        rounds = (tuple(due),) if few else waves(kinds, canaries=self._safety.canaries, batch=self._safety.batch)
+        few, canaried = len(due) < WAVES_FROM, not self._proven.issuperset(kinds.values())
+        options = self._safety
+        rounds = (tuple(due),) if few else waves(kinds, canaries=options.canaries, batch=options.batch, proven=self._proven)
         budget = Budget.parse(self._safety.max_failures, len(due))
         for number, wave in enumerate(rounds):
             self._wave(wave, part)
-            bad = [name for name in due if name in self._errors and self._errors[name].exit_code != PlanRefused.exit_code]
-            canary_failed = number == 0 and len(rounds) > 1 and any(name in bad for name in wave)
+            bad = [name for name in due if _broke(self._errors.get(name))]
+            canary_failed = number == 0 and canaried and len(rounds) > 1 and any(name in bad for name in wave)
             if (canary_failed or len(bad) > budget.failures) and number + 1 < len(rounds):
                 self._stop(bad[0], [name for later in rounds[number + 1 :] for name in later])
                 return
@@ -338,8 +372,9 @@ class Sync:
         guarded = Guarded(router, intent, self._run_id, self._journal, self._safety.confirm_within, healthy=self._proof.healthy)
         return guarded.converge()
 
-    def _stop(self, culprit: str, names: Iterable[str]) -> None:
+    def _stop(self, culprit: str, names: Sequence[str]) -> None:
         self._stopped = culprit
+        self._journal.record("", STOPPED, f"{culprit} did not come through; {len(names)} not begun", {NOT_BEGUN: list(names)})
         for name in names:
             self._errors[name] = HeldBack(
                 f"{name}: not begun, because {culprit} did not come through the same change",
@@ -352,6 +387,13 @@ class Sync:
         return Kind(router.driver, router.role, observed.version if observed else "")
 
     def _intent(self, name: str) -> Intent:
+        """Computed once per stage: it is asked for several times, and a large mesh has many peers."""
+        known = self._intents.get(name)
+        if known is None:
+            known = self._intents[name] = self._new_intent(name)
+        return known
+
+    def _new_intent(self, name: str) -> Intent:
         assert self._desired is not None
         intent = replace(self._control.intent(name, self._desired, self._prepared), private_keys=self._escrowed(name))
         observed = self._survey.routers[name].observed
@@ -377,9 +419,15 @@ class Sync:
     def _sessions(self) -> list[Session]:
         assert self._desired is not None
         observed = {name: read for name, read in self._survey.observed().items() if name not in self._errors}
-        wanted = {name: self._desired.configuration(name) for name in observed}
+        wanted = {name: self._configuration(name) for name in observed}
         pairs = [(pair[0], pair[1]) for pair in self._desired.pairs]
         return judge(pairs, self._facts, wanted, observed, self._younger_than)
+
+    def _configuration(self, name: str) -> Configuration:
+        assert self._desired is not None
+        if name not in self._configurations:
+            self._configurations[name] = self._desired.configuration(name)
+        return self._configurations[name]
 
     def _younger_than(self, one: str, other: str) -> float:
         broken = self._broken.get(frozenset((one, other)))
@@ -465,7 +513,7 @@ class Sync:
         assert self._desired is not None
         self._control.remember(
             {
-                name: (self._desired.configuration(name), router.observed.version)
+                name: (self._configuration(name), router.observed.version)
                 for name, router in ((name, self._survey.routers[name]) for name in self._writable())
                 if self._prepared.selection.filter(name) is None and router.observed is not None
             }
@@ -513,3 +561,8 @@ def _bare(interface: Interface, key: PublicKey | KeyOf) -> Interface:
         mark=interface.mark,
         unmanaged=interface.unmanaged,
     )
+
+
+def _broke(error: FleetError | None) -> bool:
+    """True if a router failed or was rolled back: not for one that went offline, and not for one that was refused."""
+    return isinstance(error, RouterError) and error.outcome in ("failed", "rolled back")

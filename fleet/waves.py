@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from .errors import UsageError
@@ -19,17 +20,19 @@ class Kind:
     version: str
 
 
-def waves(kinds: Mapping[str, Kind], *, canaries: int = 1, batch: str = "10%") -> tuple[tuple[str, ...], ...]:
+def waves(
+    kinds: Mapping[str, Kind], *, canaries: int = 1, batch: str = "10%", proven: AbstractSet[Kind] = frozenset()
+) -> tuple[tuple[str, ...], ...]:
     """Routers to write, by name in order: a first wave with `canaries` of each kind, then batches of `batch`.
 
     `batch` is a number of routers or a percentage of all that are written, at least one. Few routers (as many as there
-    are canaries) are one wave. Raises UsageError for a batch that is neither.
+    are canaries) are one wave. A kind that is `proven` has no canary. Raises UsageError for a batch that is neither.
     """
     size = _share(batch, len(kinds), "--batch")
     first: list[str] = []
     seen: dict[Kind, int] = {}
     for name, kind in kinds.items():
-        if seen.get(kind, 0) < canaries:
+        if kind not in proven and seen.get(kind, 0) < canaries:
             seen[kind] = seen.get(kind, 0) + 1
             first.append(name)
     rest = [name for name in kinds if name not in set(first)]

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sqlalchemy import insert, select
 
@@ -125,6 +125,10 @@ class Run:
             self.finish("interrupted" if isinstance(error, KeyboardInterrupt) else f"failed: {type(error).__name__}", 1)
 
 
+WRITES: Final = ("apply", "key", "pin", "trust")
+"""Phases that change a router or what is believed of it; a router that was only read is not one that a run touched."""
+
+
 @dataclass(slots=True)
 class _Batch:
     """What several threads want written by the next transaction."""
@@ -222,7 +226,7 @@ class Journal(Store):
             # The routers of all runs in one question.
             for run, name in session.execute(
                 select(EntryRow.run, EntryRow.router)
-                .where(EntryRow.run.in_(list(touched)), EntryRow.router != "")
+                .where(EntryRow.run.in_(list(touched)), EntryRow.router != "", EntryRow.phase.in_(WRITES))
                 .distinct()
                 .order_by(EntryRow.router)
             ):
