@@ -170,7 +170,7 @@ def test_a_foreign_peer_is_reported_and_is_no_change(synced):
     )
     seen = synced.run("plan")
     assert seen.code == 0
-    assert any("note: peer GZ1ApjXI..." in line for line in seen.block("hq"))
+    assert any("note: not ours, kept: peer GZ1ApjXI..." in line for line in seen.block("hq"))
 
 
 # ------------------------------------------------------------------------------------------------------- topologies
