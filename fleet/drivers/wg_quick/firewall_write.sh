@@ -150,15 +150,15 @@ firewalld_rich() { # MARK INTERFACE <rules
 }
 
 firewalld_remove() { # INTERFACE
-    for end in i o p; do firewall-cmd -q --permanent --delete-policy="$(firewalld_name "$1" "$end")" 2>/dev/null; done
-    firewall-cmd -q --permanent --delete-zone="$(firewalld_name "$1" z)" 2>/dev/null
+    for end in i o p; do firewall-cmd --quiet --permanent --delete-policy="$(firewalld_name "$1" "$end")" 2>/dev/null; done
+    firewall-cmd --quiet --permanent --delete-zone="$(firewalld_name "$1" z)" 2>/dev/null
     rm -f "$DIR/fleet-$1.firewalld"
 }
 
 firewalld_policy() { # NAME INGRESS EGRESS
-    firewall-cmd -q --permanent --new-policy="$1" \
-        && firewall-cmd -q --permanent --policy="$1" --add-ingress-zone="$2" \
-        && firewall-cmd -q --permanent --policy="$1" --add-egress-zone="$3"
+    firewall-cmd --quiet --permanent --new-policy="$1" \
+        && firewall-cmd --quiet --permanent --policy="$1" --add-ingress-zone="$2" \
+        && firewall-cmd --quiet --permanent --policy="$1" --add-egress-zone="$3"
 }
 
 firewalld_write() { # MARK INTERFACE
@@ -166,16 +166,16 @@ firewalld_write() { # MARK INTERFACE
     firewalld_rich "$1" "$2" <"$WORK/rules" >"$WORK/firewalld"
     zone=$(firewalld_name "$2" z)
     if [ -s "$WORK/firewalld" ]; then
-        firewall-cmd -q --permanent --new-zone="$zone" || return 1
-        firewall-cmd -q --permanent --zone="$zone" --add-interface="$2" || return 1
-        if grep -q '	intra$' "$WORK/firewalld"; then firewall-cmd -q --permanent --zone="$zone" --add-forward || return 1; fi
+        firewall-cmd --quiet --permanent --new-zone="$zone" || return 1
+        firewall-cmd --quiet --permanent --zone="$zone" --add-interface="$2" || return 1
+        if grep -q '	intra$' "$WORK/firewalld"; then firewall-cmd --quiet --permanent --zone="$zone" --add-forward || return 1; fi
         firewalld_policy "$(firewalld_name "$2" i)" "$zone" ANY || return 1
         firewalld_policy "$(firewalld_name "$2" o)" ANY "$zone" || return 1
         firewalld_policy "$(firewalld_name "$2" p)" ANY HOST || return 1
         while IFS='	' read -r end comment rich; do
-            [ "$rich" = intra ] || firewall-cmd -q --permanent --policy="$(firewalld_name "$2" "$end")" --add-rich-rule="$rich" || return 1
+            [ "$rich" = intra ] || firewall-cmd --quiet --permanent --policy="$(firewalld_name "$2" "$end")" --add-rich-rule="$rich" || return 1
         done <"$WORK/firewalld"
         cp "$WORK/firewalld" "$DIR/fleet-$2.firewalld"
     fi
-    firewall-cmd -q --reload
+    firewall-cmd --quiet --reload
 }

@@ -86,7 +86,7 @@ remove() { # INTERFACE KEEP; "keep" leaves the file of an interface that holds p
     resolve_stop "$1"
     stop "$1"
     boot_off "$1"
-    if [ -f "$DIR/fleet-$1.firewalld" ]; then firewalld_remove "$1"; firewall-cmd -q --reload; fi
+    if [ -f "$DIR/fleet-$1.firewalld" ]; then firewalld_remove "$1"; firewall-cmd --quiet --reload; fi
     if [ "$2" = keep ]; then mv -f "$DIR/$1.conf" "$DIR/$1.conf.fleet-removed"; fi
     rm -f "$DIR/$1.conf" "$DIR/$1.key" "$DIR/$1.key.next" "$DIR/$1.key.prev" "$(list_path "$1")" "$(helper_path "$1")"
 }

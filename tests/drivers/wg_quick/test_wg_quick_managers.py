@@ -96,7 +96,7 @@ FIREWALL_CMD = """#!/usr/bin/env python3
 import json, pathlib, re, sys
 store = pathlib.Path("/run/firewalld.json")
 state = json.loads(store.read_text()) if store.exists() else {"zones": {}, "policies": {}, "live": {}}
-words = [word for word in sys.argv[1:] if word not in ("-q", "--permanent")]
+words = [word for word in sys.argv[1:] if word not in ("--quiet", "--permanent")]
 permanent = "--permanent" in sys.argv
 options = dict(word.partition("=")[::2] for word in words)
 def name(text):
