@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,22 +114,38 @@ class Noc:
         )
         return Run(done.returncode, done.stdout, done.stderr)
 
-    @contextmanager
-    def killed(self, *arguments: str) -> Iterator[None]:
-        """`fleet` runs while the block does, and is killed without warning at its end."""
-        process = subprocess.Popen(
+    def _begin(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             self.command(*arguments),
             env=self.environment(),
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        try:
-            yield
-        finally:
-            process.kill()
-            process.wait()
+
+    @contextmanager
+    def killed(self, *arguments: str) -> Iterator[None]:
+        """`fleet` runs while the block does, and is killed without warning at its end."""
+        with self._begin(arguments) as process:
+            try:
+                yield
+            finally:
+                process.kill()
+
+    @contextmanager
+    def meanwhile(self, *arguments: str) -> Iterator[Callable[[], Run]]:
+        """`fleet` runs while the block does; what is yielded waits for its end. A run not waited for is killed."""
+        with self._begin(arguments) as process:
+            try:
+                yield lambda: self._end(process)
+            finally:
+                process.kill()
+
+    def _end(self, process: subprocess.Popen[str]) -> Run:
+        out, err = process.communicate(timeout=240)
+        return Run(process.returncode, out, err)
 
     def sync(self, *arguments: str) -> Run:
         """`fleet sync --yes`, with `--at` for what is on the bench."""
