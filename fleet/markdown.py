@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .report import FleetReport, RouterReport, sentence
 
 
@@ -32,4 +34,5 @@ def _router(router: RouterReport) -> list[str]:
 
 
 def _inline(text: str) -> str:
-    return text.replace("<", "&lt;").replace("|", "\\|")
+    """A note outside of blocks: on one line, without tags, links and images. Backticks are ours and stay."""
+    return " ".join(re.sub(r"([][|])", r"\\\1", text.replace("<", "&lt;")).split())
