@@ -7,6 +7,7 @@ Each router's failure is its own; only what must stop everybody is raised.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +21,7 @@ from .control import Controller, Prepared, failed
 from .danger import cutting, managed_through, sentence
 from .driver import Ask, Probe, ProbeResult
 from .engine import Intent, Journal
-from .errors import FleetError, HeldBack, PlanRefused, RouterError, Unsupported, UsageError
+from .errors import FleetError, HeldBack, PlanRefused, RouterError, Unreachable, Unsupported, UsageError
 from .events import Event
 from .guard import Guarded, resolve_left_over
 from .liveness import FRESH_SECONDS, Session, judge
@@ -39,6 +40,9 @@ ALIVE_WITHIN = 20.0
 
 WireGuard tries a handshake every 5 s, so this is three tries and a margin.
 """
+
+FIRST_PATIENCE = 5.0
+"""Seconds after which a silent router is asked again; doubled each time, with jitter."""
 
 
 class Sync:
@@ -76,6 +80,8 @@ class Sync:
         self._desired: overlay.Desired | None = None
         self._stopped = ""
         self._union: Moves | None = None
+        self._patience = FIRST_PATIENCE
+        self._ask_again = time.monotonic() + FIRST_PATIENCE
         self._intents: dict[str, Intent] = {}
         self._configurations: dict[str, Configuration] = {}
         self._addresses_before = {name: fact.addresses for name, fact in prepared.facts.items()}
@@ -278,7 +284,28 @@ class Sync:
         others = [name for name in changes if self._fleet.routers[name].role != "hub"]
         self._stage(hubs, lambda changes: split_removals(changes)[0])
         self._stage(others, None)
+        while late := self._late():
+            self._stage(late, None)
         self._stage(hubs, None)
+
+    def _late(self) -> list[str]:
+        """Routers that did not answer at first and do now; asked again while the run lasts, ever less often, never awaited."""
+        silent = [
+            name
+            for name, error in self._survey.errors.items()
+            if isinstance(error, Unreachable) and self._may_write(name) and self._facts[name].public_key is not None
+        ]
+        if not silent or self._stopped or time.monotonic() < self._ask_again:
+            return []
+        self._patience *= 2
+        # Jitter, so that a thousand branches of one dead hub do not all knock in the same second.
+        self._ask_again = time.monotonic() + self._patience * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        found = self._control.survey(silent)
+        for name, router in found.routers.items():
+            del self._survey.errors[name]
+            self._survey.routers[name] = router
+        self._survey.errors.update(found.errors)
+        return list(found.routers)
 
     def _wanted(self) -> dict[str, tuple[Change, ...]]:
         """What every writable router has before it; one that must be refused is refused here, before anybody is written."""
@@ -363,8 +390,10 @@ class Sync:
     def _converge(self, router: engine.Router, intent: Intent) -> tuple[Change, ...]:
         assert router.observed is not None
         quiet = router.observed.guard is None and not router.observed.leftovers
-        if quiet and not engine.chosen(engine.compare(router, intent).changes, intent):
+        changes = engine.chosen(engine.compare(router, intent).changes, intent)
+        if quiet and not changes:
             return ()
+        self._refuse_cutting(router, changes)
         self._still_ours()
         if self._safety.unguarded or router.limits.guard == "none":
             resolve_left_over(router, self._run_id, self._journal)
