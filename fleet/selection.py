@@ -62,7 +62,7 @@ def select(fleet: Fleet, names: Iterable[str] = (), *, only: bool = False, limit
         raise UsageError("routers are named twice, as arguments and in --limit", "use one of the two")
     unknown = [name for name in names if name not in fleet.routers]
     if unknown:
-        raise UsageError(f"no router {unknown[0]!r} in the inventory", _nearest(unknown[0], fleet.routers))
+        raise UsageError(f"no router {unknown[0]!r} in the inventory", nearest(unknown[0], fleet.routers))
     selected = frozenset(_limited(fleet, limit) if limit else names or fleet.routers)
     included = {} if only else _included(fleet, selected)
     return Selection(
@@ -75,7 +75,8 @@ def select(fleet: Fleet, names: Iterable[str] = (), *, only: bool = False, limit
     )
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The next action after a name that nobody has: the nearest known one, or where the names are."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {close[0]}?" if close else "`fleet check --table` lists them"
 
@@ -101,7 +102,7 @@ def _matching(fleet: Fleet, term: str) -> set[str]:
         found = {router.name for router in routers if fnmatchcase(router.name, term)}
         known = set(fleet.routers)
     if not found:
-        raise UsageError(f"--limit: {term!r} matches no router", _nearest(term, sorted(known)))
+        raise UsageError(f"--limit: {term!r} matches no router", nearest(term, sorted(known)))
     return found
 
 

@@ -21,6 +21,7 @@ SCHEMAS: dict[str, Any] = {
 COMMANDS: dict[str, tuple[str, ...]] = {
     "check": ("check",),
     "check-login": ("check", "--login"),
+    "check-explain": ("check", "--explain", "hq"),
     "plan": ("plan", "--native"),
     "plan-offline": ("plan", "--offline"),
     "sync": ("sync", "--yes"),

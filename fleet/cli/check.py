@@ -1,4 +1,4 @@
-"""`fleet check`: validate the inventory offline, show the network on one page, or log in everywhere once."""
+"""`fleet check`: validate the inventory offline, show the network or one router's values on a page, or log in once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from .. import inventory
 from ..control import Controller, Survey
+from ..errors import UsageError
+from ..explain import Explained, explain
 from ..model import Fleet
 from ..offline import offline_addresses
 from ..report import worst
+from ..selection import nearest
 from .context import Context, parse_at
 from .options import At, Json, Parallel, of
 from .output import add_row, progress, result, result_json, say
@@ -25,6 +29,10 @@ def command(
     context: typer.Context,
     table: Annotated[bool, typer.Option("--table", help="Show the network on one page.")] = False,
     login: Annotated[bool, typer.Option("--login", help="Log in to every router once and read it.")] = False,
+    explained: Annotated[
+        str | None,
+        typer.Option("--explain", metavar="ROUTER", help="Show every value of one router and where it comes from."),
+    ] = None,
     at: At = None,
     parallel: Parallel = 20,
     as_json: Json = False,
@@ -34,6 +42,9 @@ def command(
     fleet = fleet_context.fleet
     for warning in fleet.warnings:
         say(f"warning: {warning}")
+    if explained is not None:
+        _explain(fleet_context, fleet, explained, alone=not (table or login), as_json=as_json)
+        return
     if login:
         raise typer.Exit(_login(fleet_context, fleet, at or [], parallel, as_json=as_json))
     rows = _rows(fleet_context, fleet)
@@ -51,6 +62,29 @@ def command(
         + (f", {suspended} suspended" if suspended else "")
         + "; the inventory is valid"
     )
+
+
+def _explain(context: Context, fleet: Fleet, name: str, *, alone: bool, as_json: bool) -> None:
+    if not alone:
+        raise UsageError("--explain is a page of its own", "leave --table and --login away")
+    if name not in fleet.routers:
+        raise UsageError(f"no router {name!r} in the inventory", nearest(name, fleet.routers))
+    with context.open_state() as state:
+        _, addresses = offline_addresses(fleet, state.facts(fleet.overlay.name))
+    driver = context.registry.drivers[fleet.routers[name].driver]
+    lines = explain(fleet, name, inventory.provenance(context.inventory, name), driver, addresses[name])
+    if as_json:
+        keys = [line.to_dict() for line in lines]
+        result_json({"command": "check", "overlay": fleet.overlay.name, "router": name, "keys": keys})
+    else:
+        result(_page(lines))
+
+
+def _page(lines: list[Explained]) -> Table:
+    page = Table("key", "value", "from", "where", box=None, pad_edge=False)
+    for line in lines:
+        add_row(page, line.key, line.shown(), line.level, str(line.where))
+    return page
 
 
 def _rows(context: Context, fleet: Fleet) -> list[dict[str, object]]:
