@@ -11,23 +11,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from . import engine
+from . import engine, rollback
 from .changes import Change, RemoveInterface, RemovePeer
 from .diff import diff
-from .driver import Observed, RouterPlan, Script, Step
+from .driver import Batch, Observed, RouterPlan, Script, Step
 from .engine import Intent, Journal, Router
 from .errors import ConnectionLost, FleetError, NotConverged, RolledBack, RouterError
 from .model import Configuration
 from .order import batches
 from .overlay import fitted
-
-GRACE_SECONDS = 20.0
-"""How long after its deadline an undo may take until the router answers again."""
-
-SETTLE_SECONDS = 6.0
-"""How long an undo that has begun may take to finish before the rest of the way back is planned."""
+from .rollback import RollBack, resolve_left_over
 
 PASS_SHARE = 0.5
 """The passes of a run must be through within this share of the window: the rest is for verify and confirm."""
@@ -74,45 +69,80 @@ class Guarded:
     # -------------------------------------------------------------------------------------------------- phases
     def _write(self, changes: tuple[Change, ...]) -> None:
         self._snapshot = self._ours()
-        left: frozenset[str] = frozenset()
         began = time.monotonic()
         self._deadline = began + self.confirm_within
-        arm = True
-        while changes:
-            if not arm and time.monotonic() - began > self.confirm_within * PASS_SHARE:
-                raise self._undone(changes, f"did not converge within half of the {self.confirm_within} s window")
-            shown = frozenset(map(str, changes))
-            if left and len(shown) >= len(left) and shown & left:
+        lost = self._armed(changes)
+        while True:
+            before, changes = changes, self._seen_left(changes)
+            if not changes:
+                return
+            if not lost and len(changes) >= len(before) and set(map(str, changes)) & set(map(str, before)):
                 raise self._failed(
                     changes, NotConverged(f"{self.router.name}: accepted every request and still differs: {changes[0]}")
                 )
-            lost = self._send(self._script(changes, arm=arm), changes, arm=arm)
-            try:
-                self._reread()
-                self._still_armed(changes)
-                arm, left = False, frozenset() if lost else shown
-                changes = self._left()
-            except RolledBack:
-                raise
-            except FleetError as error:
-                raise self._undone(changes, f"cannot be read after the change: {error.summary}") from error
+            if time.monotonic() - began > self.confirm_within * PASS_SHARE:
+                raise self._undone(changes, f"did not converge within half of the {self.confirm_within} s window")
+            script = self._script(changes, arm=False)
+            lost = self._send((*script.prepare, *script.guarded), changes)
 
-    def _send(self, script: Script, changes: tuple[Change, ...], *, arm: bool) -> bool:
-        """Send a pass; True if the connection was lost on the way, and a fresh read must tell what landed."""
-        first = True
-        for phase in (script.prepare, script.guarded):
-            for batch in phase:
-                try:
+    def _armed(self, changes: tuple[Change, ...]) -> bool:
+        """Arm, then send the first pass; True if the connection was lost on the way, and a read must tell what landed.
+
+        Nothing is written before the router has acknowledged its undo: one whose answer was lost is taken back and armed anew.
+        """
+        for again in (True, False):
+            script = self._script(changes, arm=True)
+            arming, first = (*script.prepare, *script.guarded[:1]), script.guarded[1:]
+            try:
+                for batch in arming:
                     engine.send(self.router, batch, self.journal)
-                except ConnectionLost as error:
-                    self.router.say("apply", error.summary)
-                    return True
-                except RouterError as error:
-                    if arm and first:
-                        raise self._not_armed(changes, error) from error
-                    raise self._failed(changes, error) from error
-                first = False
+            except ConnectionLost as error:
+                self.router.say("apply", error.summary)
+                self._take_back(changes, error, again=again)
+            except RouterError as error:
+                raise self._not_armed(changes, error) from error
+            else:
+                return self._send(first, changes)
+        raise AssertionError("the second loss was raised")
+
+    def _take_back(self, changes: tuple[Change, ...], error: ConnectionLost, *, again: bool) -> None:
+        """An arming whose answer was lost. Raises the error, or RolledBack, unless it can be done again."""
+        try:
+            observed = self._reread()
+        except RouterError:
+            raise self._undone(changes, error.summary) from error
+        if observed.guard is not None and observed.guard.plan_id == self.plan_id:
+            back = self._back()
+            back.trip()
+            if back.ended() is None:
+                raise self._undone(changes, error.summary) from error
+        if not again:
+            error.summary = f"{self.router.name}: {error.summary}"
+            error.hint = "no undo could be armed, so nothing was written"
+            raise error
+
+    def _send(self, pass_: tuple[Batch, ...], changes: tuple[Change, ...]) -> bool:
+        """Send a pass; True if the connection was lost on the way, and a fresh read must tell what landed."""
+        for batch in pass_:
+            try:
+                engine.send(self.router, batch, self.journal)
+            except ConnectionLost as error:
+                self.router.say("apply", error.summary)
+                return True
+            except RouterError as error:
+                raise self._failed(changes, error) from error
         return False
+
+    def _seen_left(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        """What a fresh read still shows as different, while the router is armed."""
+        try:
+            self._reread()
+            self._still_armed(changes)
+            return self._left()
+        except RolledBack:
+            raise
+        except FleetError as error:
+            raise self._undone(changes, f"cannot be read after the change: {error.summary}") from error
 
     def _still_armed(self, changes: tuple[Change, ...]) -> None:
         """The undo may have fired while a slow router was still being written: then what came later stands unguarded."""
@@ -131,26 +161,57 @@ class Guarded:
         script = self._script((), arm=False)
         self.router.fresh()
         self.router.say("confirm")
+        answered = True
         try:
             engine.send(self.router, (Step("confirm", script.confirm),), self.journal)
         except ConnectionLost as error:
-            self.router.say("confirm", error.summary)  # it may have arrived: the read below tells
+            self.router.say("confirm", error.summary)
+            answered = False
         except RouterError as error:
             raise self._undone(made, f"could not be confirmed: {error.summary}") from error
+        else:
+            self._tidy(script)
+        self._read_confirmed(made, answered=answered)
+        self.journal.record(self.router.name, "confirm", "confirmed; a fresh read equals the intent")
+
+    def _read_confirmed(self, made: tuple[Change, ...], *, answered: bool) -> None:
+        """Read what the confirm did. What a router has acknowledged stands, and is never undone because it cannot be read.
+
+        An answer that was lost is replaced by a read, as soon as there can be one: the change stands, or was undone.
+        """
+        name = self.router.name
+        look = Retrying(
+            retry=retry_if_exception_type(RouterError),
+            wait=wait_fixed(rollback.LOOK_SECONDS),
+            stop=stop_after_delay(0 if answered else max(0.0, self._deadline - time.monotonic()) + rollback.GRACE_SECONDS),
+            reraise=True,
+        )
         try:
-            observed = self._reread()
+            observed = look(self._reread)
         except RouterError as error:
-            raise self._undone(made, f"cannot be read after the confirm: {error.summary}") from error
-        if observed.guard is not None and observed.guard.plan_id == self.plan_id:
-            raise self._undone(made, "the confirm did not arrive")
+            told = "the change is confirmed" if answered else "the change is confirmed or it is undone"
+            error.hint = "\n  ".join(part for part in (error.hint, f"{told}; when it answers again: fleet plan {name}") if part)
+            raise
+        armed = observed.guard is not None and observed.guard.plan_id == self.plan_id
         left = self._stored_left()
+        if armed or (left and not answered):
+            raise self._undone(made, "the confirm did not arrive")
         if left:
             raise NotConverged(
-                f"{self.router.name}: confirmed, and reads differently: {left[0]}",
-                f"see the difference with `fleet plan {self.router.name}`",
-                router=self.router.name,
+                f"{name}: confirmed, and reads differently: {left[0]}",
+                f"see the difference with `fleet plan {name}`",
+                router=name,
             )
-        self.journal.record(self.router.name, "confirm", "confirmed; a fresh read equals the intent")
+
+    def _tidy(self, script: Script) -> None:
+        """Clean up on the way to the read that follows the confirm anyway. What this loses, that read shows."""
+        if self.router.limits.saves_on_confirm:
+            return  # files changed with the confirm: what is to go is seen afterwards
+        try:
+            for batch in script.cleanup:
+                engine.send(self.router, batch, self.journal)
+        except RouterError as error:
+            self.router.say("apply", error.summary)
 
     def _clean_up(self) -> None:
         """Delete what was only disabled, and what an earlier cleanup left. Losing this is repaired by the next sync."""
@@ -184,89 +245,10 @@ class Guarded:
 
     def _undone(self, changes: tuple[Change, ...], why: str) -> RolledBack:
         """Make sure that the router is as it was; the error that says so, or that it could not be seen."""
-        name = self.router.name
-        why = why.removeprefix(f"{name}: ")
-        self.router.say("roll back", why)
-        self.journal.record(name, "roll back", why)
-        began = time.monotonic()
-        tripped = self._trip()
-        seen = self._await_undo()
-        took = time.monotonic() - began
-        tried = f"tried: {changes[0]}" + (f" (and {len(changes) - 1} more)" if len(changes) > 1 else "")
-        if seen:
-            by = "undone" if tripped else "it undid itself"
-            self.journal.record(name, "roll back", f"{by} after {took:.0f} s")
-            return RolledBack(
-                f"{name}: {why}; {by} after {took:.0f} s",
-                f"{tried}\n  see the difference with `fleet plan {name}`",
-                router=name,
-            )
-        self.journal.record(name, "roll back", "not seen: the router does not answer, or is not yet as it was")
-        return RolledBack(
-            f"{name}: {why}; it does not answer, its guard undoes the change by itself",
-            f"{tried}\n  when it answers again: fleet plan {name}",
-            router=name,
-        )
+        return self._back().run(changes, why)
 
-    def _trip(self) -> bool:
-        """Ask the router to undo now; False if it cannot be asked."""
-        try:
-            self.router.fresh()
-            script = self._script((), arm=False)
-            if not script.trip:
-                return False
-            engine.send(self.router, (Step("undo now", script.trip),), self.journal)
-        except FleetError:
-            return False
-        return True
-
-    def _await_undo(self) -> bool:
-        """Until a fresh read equals the snapshot; the undo's own end is not seen, it removes itself first.
-
-        Where the undo has run and something of the change still stands (it fired while the router was being written), the
-        way back is planned from what is there.
-        """
-        patience = max(5.0, self._deadline - time.monotonic()) + GRACE_SECONDS
-        attempts = Retrying(
-            retry=retry_if_result(lambda as_before: not as_before) | retry_if_exception_type(RouterError),
-            wait=wait_fixed(1),
-            stop=stop_after_delay(patience),
-        )
-        settled = _Patience(SETTLE_SECONDS)
-
-        def as_before() -> bool:
-            observed = self._reread()
-            if observed.guard is not None and observed.guard.plan_id == self.plan_id:
-                return False
-            left = self._from_snapshot()
-            if left and settled.over():
-                engine.apply(self.router, self._back(left), self.journal)
-                self._reread()
-                left = self._from_snapshot()
-            return not left
-
-        try:
-            return attempts(as_before)
-        except RetryError:
-            return False
-
-    def _from_snapshot(self) -> tuple[Change, ...]:
-        """What separates the router from its snapshot, in both views; a left-over guard of another run has none."""
-        assert self.router.observed is not None
-        if self._snapshot is None:
-            return ()
-        observed, limits = self.router.observed, self.router.limits
-        return diff(observed.stored, observed.running, self._snapshot, self.router.overlay, limits=limits).changes
-
-    def _back(self, changes: tuple[Change, ...]) -> Script:
-        assert self.router.observed is not None
-        plan = RouterPlan(
-            target=self.router.link.target,
-            plan_id=self.plan_id,
-            batches=batches(changes, self.router.limits),
-            desired=self._snapshot or {},
-        )
-        return self.router.driver.render(plan, self.router.observed)
+    def _back(self) -> RollBack:
+        return RollBack(self.router, self.plan_id, self.journal, self._snapshot, self._deadline)
 
     # -------------------------------------------------------------------------------------------------- helpers
     def _script(self, changes: tuple[Change, ...], *, arm: bool, confirm_within: int | None = None) -> Script:
@@ -316,39 +298,9 @@ class Guarded:
         return tuple(change for change in changes if _parted(change))
 
 
-class _Patience:
-    """True in `over` once `seconds` have passed since it was first asked."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._began: float | None = None
-
-    def over(self) -> bool:
-        self._began = self._began or time.monotonic()
-        return time.monotonic() - self._began >= self._seconds
-
-
 def _parted(change: Change) -> bool:
     """True for the removal of what is disabled already: it can wait for the cleanup."""
     return isinstance(change, RemovePeer | RemoveInterface) and change.old.disabled
 
 
-def resolve_left_over(router: Router, plan_id: str, journal: Journal) -> None:
-    """Trip a guard that another run left behind and wait until it is gone: its change was never proven.
-
-    Raises RouterError when it does not go away.
-    """
-    assert router.observed is not None
-    left = router.observed.guard
-    if left is None or left.plan_id == plan_id:
-        return
-    journal.record(router.name, "roll back", f"a guard of run {left.plan_id} was left over; it is tripped")
-    router.say("roll back", f"a guard of run {left.plan_id} was left over: undoing that change first")
-    when = f" in {left.fires_in:.0f} s" if left.fires_in else ""
-    dead = Guarded(router, Intent({}), left.plan_id, journal, confirm_within=1)
-    if not dead._trip() or not dead._await_undo():  # noqa: SLF001 - the same class
-        raise RouterError(
-            f"{router.name}: a guard of run {left.plan_id} is armed and cannot be tripped",
-            f"it fires by itself{when}; then run `fleet sync {router.name}` again",
-            router=router.name,
-        )
+__all__ = ["PASS_SHARE", "Guarded", "Healthy", "resolve_left_over"]

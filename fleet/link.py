@@ -270,6 +270,10 @@ class RouterLink:
                 break
         return [reply for reply in outcome if reply is not None]
 
+    def through(self, wrap: Callable[[Connect], Connect]) -> None:
+        """Put `wrap` around every connection opened from now on: counting, recording, faults of a drill."""
+        self._connect = wrap(self._connect)
+
     def fresh(self) -> None:
         """Drop the connection; the next request opens a new one."""
         session, self._session = self._session, None

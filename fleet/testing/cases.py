@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from ..driver import Limits
 from ..model import (
     ClampMss,
     Endpoint,
@@ -84,14 +85,28 @@ class State:
             mark=Mark(OVERLAY, ROUTER),
         )
 
+    def within(self, limits: Limits) -> State:
+        """What is left of it for a driver that cannot have all of it."""
+        return replace(
+            self,
+            peers=self.peers if limits.preshared_keys else tuple(replace(one, preshared_key=None) for one in self.peers),
+            routes=self.routes if limits.routes == "static" else {},
+            openings=tuple(one for one in self.openings if type(one) in limits.openings),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A story: the states in order. `foreign`: somebody else's objects are planted after the first state."""
+    """A story: the states in order. `foreign`: somebody else's objects are planted after the first state.
+
+    `rekeyed`: the preshared key of a peer that stays is replaced. fleet plans no such thing (a pair's preshared key never
+    changes in place), and an undo may leave the key as written, because it may hold no secret.
+    """
 
     name: str
     states: tuple[State, ...]
     foreign: bool = False
+    rekeyed: bool = False
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
@@ -128,10 +143,12 @@ CASES: tuple[Case, ...] = (
     Case(
         "preshared key set and cleared",
         (State((_with(A, preshared_key=None),)), State((A,)), State((_with(A, preshared_key=None),))),
+        rekeyed=True,
     ),
     Case(
         "preshared key arrives with a new epoch",
         (State((A,)), State((_with(A, preshared_key=preshared_key("alpha 1"), mark=Mark(OVERLAY, "alpha", 1)),))),
+        rekeyed=True,
     ),
     Case(
         "allowed IPs move",
@@ -181,3 +198,21 @@ CASES: tuple[Case, ...] = (
     Case("everything goes at once", (State((HUB, A, B), routes={"192.168.2.0/24": "alpha"}, openings=SURROUNDINGS), State())),
     Case("forty peers", (State(tuple(peer(f"site-{n:02}", f"10.99.0.{n + 20}/32", f"172.20.{n}.0/24") for n in range(40))),)),
 )
+
+BEFORE = State(
+    (HUB, A, _with(B, allowed_ips=networks("10.99.0.3/32"))),
+    routes={"192.168.2.0/24": "alpha"},
+    openings=(SURROUNDINGS[0], SURROUNDINGS[1], SURROUNDINGS[4], SURROUNDINGS[6]),
+)
+AFTER = State(
+    (
+        _with(HUB, endpoint=Endpoint("203.0.113.9", 51821)),
+        _with(B, allowed_ips=networks("10.99.0.3/32") | networks("192.168.2.0/24")),
+        peer("delta", "10.99.0.5/32", preshared_key=preshared_key("delta")),
+    ),
+    addresses=("10.99.0.77/24",),
+    routes={"192.168.2.0/24": "bravo", "192.168.3.0/24": "bravo"},
+    openings=(SURROUNDINGS[0], SURROUNDINGS[2], Management(22, networks("10.99.0.1/32", "192.168.1.0/24")), ClampMss(1380)),
+    mtu=1380,
+)
+"""Where the crash drills go to and come from: something of every kind is added, changed, removed and handed over between."""

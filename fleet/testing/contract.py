@@ -14,131 +14,21 @@ nothing was written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import pytest
 
-from .. import engine
-from ..changes import Change
-from ..diff import diff
-from ..driver import Driver, Script
+from .. import engine, rollback
+from ..driver import Driver
 from ..engine import Intent
 from ..errors import Unsupported
-from ..link import RouterLink, Target
-from ..model import Configuration, Interface, KeyOf, PublicKey, Secret
+from ..model import PublicKey, Secret
 from ..overlay import fitted
-from .cases import CASES, INTERFACE, OVERLAY, ROUTER, Case, State
-
-
-class Device(Protocol):
-    """The router under test, as the suite needs it."""
-
-    def link(self, target: Target) -> RouterLink:
-        """A link that connects on first use."""
-
-    def writes(self) -> int:
-        """How many times anything was written since the device was made."""
-
-    def plant(self, interface: str) -> None:
-        """Somebody else adds a peer to this interface by hand, and things of every other kind beside it."""
-
-    def foreign(self) -> object:
-        """Everything on the device that is not ours, as a comparable value; byte for byte where it has bytes."""
-
-    def exposed(self) -> str:
-        """Everything that other users of the device could see: process arguments, logs."""
-
-    def close(self) -> None:
-        """Stop it."""
-
-
-class _Recorder:
-    """A journal that remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def record(self, router: str, phase: str, text: str, detail: object = None) -> None:
-        """Keep the line."""
-        self.lines.append(f"{router} {phase} {text} {detail}")
-
-
-class Subject:
-    """A driver with a device, brought to one state after the other as the engine does it."""
-
-    def __init__(self, driver: Driver, device: Device, options: object = None) -> None:
-        self.driver = driver
-        self.device = device
-        self.journal = _Recorder()
-        self.scripts: list[Script] = []
-        link = device.link(Target(ROUTER, OVERLAY, (INTERFACE,), options or driver.Options()))
-        self.router = engine.Router(ROUTER, OVERLAY, _Watched(driver, self.scripts), link)
-        self.key: PublicKey | None = None
-
-    def contact(self, state: State) -> PublicKey:
-        """First contact: interface and key, read back."""
-        from .. import keys
-
-        limits = self.driver.limits
-        made = {} if limits.makes_keys else {INTERFACE: keys.new_private_key()}
-        bare = Interface(
-            INTERFACE,
-            keys.public_key_of(made[INTERFACE]) if made else KeyOf(ROUTER),
-            listen_port=state.listen_port,
-            mtu=state.mtu,
-            mark=state.interface(_ANY_KEY).mark,
-        )
-        engine.converge(self.router, Intent({INTERFACE: bare}, private_keys=made), plan_id="contract", journal=self.journal)
-        assert self.router.observed is not None
-        key = self.router.observed.stored[INTERFACE].public_key
-        assert isinstance(key, PublicKey), "the router shows the public key of the interface it made"
-        self.key = key
-        return key
-
-    def wanted(self, state: State) -> Configuration:
-        """The state as the engine wants it from this device."""
-        assert self.key is not None
-        return {INTERFACE: state.interface(self.key)}
-
-    def converge(self, state: State) -> tuple[Change, ...]:
-        """Bring the device to the state; the changes made."""
-        if self.key is None:
-            self.contact(state)
-        self.router.observed = None  # a run begins with a read: others may have been at work since
-        return engine.converge(self.router, Intent(self.wanted(state)), plan_id="contract", journal=self.journal)
-
-    def differences(self, state: State) -> tuple[Change, ...]:
-        """What a fresh read still shows as different."""
-        self.router.fresh()
-        observed = engine.observe(self.router)
-        wanted = fitted(self.wanted(state), observed.limits)
-        return diff(observed.stored, observed.running, wanted, OVERLAY, limits=observed.limits).changes
-
-
-class _Watched(Driver):
-    """Delegates to the driver under test and keeps every script it renders; asserts that rendering is pure."""
-
-    name = "watched"
-    transport = "watched"
-
-    def __init__(self, driver: Driver, scripts: list[Script]) -> None:
-        self._driver = driver
-        self._scripts = scripts
-        self.limits = driver.limits  # type: ignore[misc]  # of the driver under test
-
-    def observe(self, link):  # type: ignore[no-untyped-def]
-        return self._driver.observe(link)
-
-    def render(self, plan, observed):  # type: ignore[no-untyped-def]
-        script = self._driver.render(plan, observed)
-        assert script == self._driver.render(plan, observed), "render is not pure: two calls, two scripts"
-        self._scripts.append(script)
-        return script
-
-    def check(self, request, reply):  # type: ignore[no-untyped-def]
-        self._driver.check(request, reply)
-
+from .cases import CASES, INTERFACE, Case
+from .drills import CrashDrills
+from .guardlaws import GuardLaws
+from .subject import Device, Subject
 
 _ANY_KEY = PublicKey("A" * 43 + "=")
 
@@ -148,25 +38,58 @@ def secrets_of(case: Case) -> set[str]:
     return {one.preshared_key.reveal() for state in case.states for one in state.peers if isinstance(one.preshared_key, Secret)}
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-class DriverContract:
-    """Subclass it, name the driver, return a device."""
+class DriverContract(GuardLaws, CrashDrills):
+    """Subclass it, name the driver, return a device.
+
+    `quick_cases`: names of the cases that the guard's laws try in a quick run, for devices that take their time; the
+    exhaustive run tries all. None: always all.
+    """
 
     driver: ClassVar[Driver]
     options: ClassVar[object] = None
+    quick_cases: ClassVar[frozenset[str] | None] = None
 
     def device(self) -> Device:
         """A fresh, blank device."""
         raise NotImplementedError
 
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Every law that takes a case runs with every case."""
+        if "case" not in metafunc.fixturenames:
+            return
+        quick = self.quick_cases if hasattr(GuardLaws, metafunc.function.__name__) else None
+        later = {case.name for case in CASES} - quick if quick is not None else set()
+        marks = {name: [pytest.mark.exhaustive] for name in later}
+        metafunc.parametrize("case", [pytest.param(case, id=str(case), marks=marks.get(case.name, [])) for case in CASES])
+
+    @pytest.fixture(autouse=True)
+    def _brisk(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """How often the engine looks again is not what is tested."""
+        monkeypatch.setattr(rollback, "LOOK_SECONDS", 0.05)
+        monkeypatch.setattr(rollback, "SETTLE_SECONDS", 0.3)
+
     @pytest.fixture
-    def subject(self, case: Case) -> Iterator[Subject]:
-        """The driver and a blank device; where a limit forbids the case, the refusal is asserted and the test ends."""
-        device = self.device()
-        try:
-            yield Subject(self.driver, device, self.options)
-        finally:
+    def another(self) -> Iterator[Callable[[], Subject]]:
+        """Makes subjects, each with a blank device of its own."""
+        devices: list[Device] = []
+
+        def make() -> Subject:
+            devices.append(self.device())
+            return Subject(self.driver, devices[-1], self.options)
+
+        yield make
+        for device in devices:
             device.close()
+
+    @pytest.fixture
+    def blank(self, another: Callable[[], Subject]) -> Subject:
+        """The driver and a blank device."""
+        return another()
+
+    @pytest.fixture
+    def subject(self, blank: Subject) -> Subject:
+        """The same, for a law that brings it to the states of a case."""
+        return blank
 
     def _allowed(self, subject: Subject, case: Case) -> bool:
         """True if this device can express the case; else asserts that the core refuses and writes nothing."""

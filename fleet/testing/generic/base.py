@@ -54,6 +54,16 @@ class Simulator(ABC):
         """How many requests changed something."""
         return self._written
 
+    @abstractmethod
+    def ours(self) -> object:
+        """Everything that carries a `fleet:` mark, as a comparable copy without keys made here and ids."""
+
+    def advance(self, seconds: float) -> None:  # noqa: B027 - nothing is due on these devices
+        """Let time pass."""
+
+    def reboot(self) -> None:  # noqa: B027 - what they store is all there is
+        """Lose power and start again."""
+
     def exposed(self) -> str:
         """What other users of the device see: commands and paths, never bodies or standard input."""
         return "\n".join(_visible(request) for request in self.log)

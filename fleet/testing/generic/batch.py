@@ -70,6 +70,9 @@ class BatchSimulator(Simulator):
     def foreign(self) -> object:
         return self.tables.foreign()
 
+    def ours(self) -> object:
+        return self.tables.ours()
+
 
 def _lines(row: Fields, without: tuple[str, ...]) -> list[str]:
     return [f"{name} {value}" for name, value in words(row).items() if name not in without and value]

@@ -72,6 +72,10 @@ class FileSimulator(Simulator):
         blocks = [block for text in self.files.values() for block in re.split(r"\n(?=\n)", text) if PLANTED_KEY in block]
         return others, blocks
 
+    def ours(self) -> object:
+        blocks = [block for text in self.files.values() for block in re.split(r"\n(?=\n)", text) if "fleet:" in block]
+        return sorted(re.sub(r"PrivateKey = \S+", "", block) for block in blocks)
+
 
 _FILE_KEYS: Final = {
     "[Interface]": {"PrivateKey", "ListenPort", "MTU", "Address"},

@@ -102,3 +102,6 @@ class ItemSimulator(Simulator):
 
     def foreign(self) -> object:
         return self.tables.foreign()
+
+    def ours(self) -> object:
+        return self.tables.ours()

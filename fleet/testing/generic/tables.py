@@ -154,6 +154,16 @@ class Tables:
         self.put_interface("theirs", {"listen_port": 4000, "note": "not ours"})
         self.put_peer("theirs", PLANTED_KEY, {"allowed_ips": ["0.0.0.0/0"]})
 
+    def ours(self) -> object:
+        """Marked rows, without what the device made itself."""
+        rows = [*self.interfaces.values(), *self.peers.values()]
+        made = ("id", "private_key", "colour", "queue")
+        marked = [{name: row[name] for name in row if name not in made} for row in rows if row["note"].startswith("fleet:")]
+        for row in marked:
+            if "name" in row:
+                del row["public_key"]
+        return deepcopy(sorted(marked, key=str))
+
     def foreign(self) -> object:
         """Unmarked rows, and settings nobody knows on marked ones."""
         rows = [*self.interfaces.values(), *self.peers.values()]

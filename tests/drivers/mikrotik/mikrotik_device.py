@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from collections import Counter
 
 from fleet.drivers.mikrotik import MikrotikDriver
 from fleet.link import Access, Address, RouterLink, Session, Target
@@ -12,6 +14,8 @@ from fleet.transports.routeros import RouterosTransport
 
 PASSWORD = "seven-of-nine"
 MINIMAL = "read,write,api"
+UNLIKE = {"private-key", "public-key", "start-date", "start-time", "owner"}
+"""What two routers in the same state do not share."""
 
 
 def dial(address: Address, timeout: float) -> socket.socket:
@@ -70,6 +74,23 @@ class SimulatedRouter:
             for menu, rows in self.simulator.snapshot().items()
             if isinstance(rows, list) and (kept := [row for row in rows if "fleet:" not in str(row)])
         }
+
+    def ours(self) -> object:
+        """Every row with our mark, as often as it is there."""
+        return Counter(
+            (menu, re.sub(r" run:[\w.-]+", "", str(sorted(row.items()))))
+            for menu, rows in self.simulator.snapshot().items()
+            if isinstance(rows, list)
+            for row in ({name: value for name, value in row.items() if name not in UNLIKE} for row in rows)
+            if "fleet:" in str(row)
+        )
+
+    def advance(self, seconds: float) -> None:
+        self.simulator.clock.advance(seconds)
+
+    def reboot(self) -> None:
+        self.simulator.reboot()
+        self.simulator.clock.advance(self.simulator.boot_delay + 1)
 
     def exposed(self) -> str:
         return str(self.simulator.rows("/log"))
