@@ -3,6 +3,68 @@
 A driver translates. `observe` turns what the router says into an `Observed`; `render` turns the changes the core wants into a
 `Script` of native requests. It holds no connection and no state, and does not diff, sort, retry, sleep, log or read
 the inventory. Everything it cannot do is declared in `limits`, as data, with the sentence an operator needs.
+
+How the contract maps onto vendors that have no driver yet, by their sheets (2026-11); "sheet N" is a section there:
+
+```
+          openwrt                opnsense               edgeos                 omada                  NETCONF (Infix)
+========= ====================== ====================== ====================== ====================== =======================
+stored    uci -X show (nothing   server/get,            /config/config.boot    interfaces and peers,  get-config startup
+          staged by others)      client/get, filter                            v1 or v2, all pages
+                                 rules, routes
+running   wg show, netifd, ip    service/show; what it  active config, kernel  None; settled: gateway get-config running,
+          route, nft             lacks: from stored     where it drifts        detailStatus 14        peer-status
+prepare   -                      peers linked to no     key file /config/      -                      key, PSK, bag: own
+                                 server                 auth/NEW                                      plain commit
+guard     emulated: restore, in  none; emulated if our  emulated: inverse set  none                   native: commit
+          flash, at boot too     action is installed    list, not at                                  confirmed, persist
+apply     1 exec: uci batch,     client/set,            1 exec, sg vyattacfg;  1 call an object; ids  edit, validate; the
+          commit, wg set         server/set; then       a failure is partial   by the next pass       commit is the arming
+                                 reconfigure
+verify    uci, wg show, new SSH  show: a peer missing   active and wg show on  read back, 14, then    new session; never the
+                                 there is a Reapply     new SSH                peer statistics        reply
+                                 that alters a record
+confirm   touch confirmed        cron/del_job           touch confirmed, save  -                      persist-id; copy to
+                                                                                                      startup
+clean up  own files; disabled    del_client, one by one old key file           DELETE what was        unused keys and bags,
+          sections               before 26.1.3                                 disabled               2nd copy
+trip      run the restore        job due next minute    run the revert         - (plan back to the    cancel-commit, discard-
+                                                                               snapshot)              changes
+stage key option beside          core holds it          a second key file      core holds it          a second keystore key
+          private_key
+activate  uci, wg set: no reload server/set privkey     private-key NEWFILE    PUT interface          leafref: wg is remade
+park      no allowed_ips         /32 of 198.18/15       no allowed-ips         /32 of 198.18/15       no allowed-ips
+probe     ping -I                None: no API           ping -I                None: no API           None: no RPC
+marker    file in /tmp           a disabled filter      file in /run           None: no place         None: lock candidate
+                                 rule; Date header                                                    while writing
+enrol     sheet 8: shell paste   sheet 8: console, with sheet 7: one line      calls through the      None: bench, --at
+                                 the watchdog                                  controller, no paste
+adopt     by key, not section;   by key; mark in name,  by key; mark in        by key; mark in peer   by key; mark in bag
+          mark in description    dots for colons        description            comment                name
+```
+
+What these five taught the contract:
+
+- Who has three views (EdgeOS: saved, active, kernel) reports the saved one as `stored` and, as `running`, the kernel where it
+  shows a thing and the active configuration for the rest; which of the two a `Reapply` must mend is in `native`. Who shows
+  only a part of what runs (OPNsense: no address, no MTU) takes the rest from `stored`: what is not seen is not drift.
+- `saves_on_confirm` is one answer for a router, not for each change. OpenWrt could save peers at the confirm; zones and
+  addresses run only once they are committed, so it commits all of it under guard, and its restore runs at boot too.
+- A native guard may have no step of its own. With confirmed commit the first write arms (`arms_by_write`); a refused one arms
+  too and is tripped; every later pass sets the timer anew, to `RouterPlan.remaining`, with the same token, because a plain
+  commit would confirm. No read tells whose commit is pending, so the plan id is written with it, in the interface's
+  description, and taken out before the copy to startup.
+- What only activates (reconfigure, commit) goes last, as a batch of its own that covers nothing: the requests of one batch
+  may be sent at once. A driver may split a batch and never merges two.
+- An undo may be late: cron counts in minutes, a reboot takes some (`undo_seconds`).
+- A controller tells whether a tunnel is up and not since when: `Live.connected`. Stored and not delivered is `settled=False`;
+  a gateway that stays so is pending, not failed, and so is one that its controller shows as off.
+- A mark needs room: OPNsense has 64 characters without colons (`mark_length`, dots stand for the colons), routes of Omada and
+  EdgeOS have none and are ours because they leave by an interface of ours.
+- A private key that comes with every read (OPNsense, Omada) is dropped in the parse, or a Secret in `native` where it must go
+  back with every write. NETCONF is asked for names and public keys only.
+- Routers behind one controller are targets with one endpoint: what all of them ask (token, sites, devices) is
+  `Request.shared`.
 """
 
 from __future__ import annotations
@@ -62,11 +124,13 @@ class Limits:
     unit               what one write replaces: one item, one batch of items, or the whole file
     guard              `native` (the vendor's timed undo), `emulated` (ours, on the router) or `none`
     guard_cost         what an undo that fires costs: `none` or `reboot`
-    saves_on_confirm   under guard only the running view is changed and saving is the confirm, so that a power cut reverts too
+    saves_on_confirm   under guard the running view is judged and saving is the confirm, so that a power cut reverts too
     makes_keys         the router makes its own private key and never shows it
     stages_keys        a second key can wait on the router beside the one in use
     empty_allowed_ips  a peer may have no allowed IPs (a parked peer); else it is parked on a /32 of 198.18.0.0/15
     undo_actions       how many actions a native undo holds, None for no limit
+    undo_seconds       how long after its deadline an undo may take until the router answers again, beyond the usual 20 s
+    arms_by_write      a native undo is armed by the first write itself (confirmed commit), not by a step before it
     batch              how many independent requests may be in flight
     routes             `derived` (the vendor makes them from allowed IPs), `static` (we write them), `none`
     openings           kinds of opening the driver can write
@@ -75,6 +139,7 @@ class Limits:
     preshared_keys     peers may have preshared keys
     ipv6               addresses and allowed IPs may be IPv6
     interfaces         how many interfaces of ours it can hold, None for no limit
+    mark_length        how many characters of a mark there is room for, None for no limit
     cannot             anything else, each with its sentence
     """
 
@@ -86,6 +151,8 @@ class Limits:
     stages_keys: bool = False
     empty_allowed_ips: bool = True
     undo_actions: int | None = None
+    undo_seconds: float = 0.0
+    arms_by_write: bool = False
     batch: int = 16
     routes: Literal["derived", "static", "none"] = "static"
     openings: frozenset[type[Opening]] = ALL_OPENINGS
@@ -94,6 +161,7 @@ class Limits:
     preshared_keys: bool = True
     ipv6: bool = True
     interfaces: int | None = None
+    mark_length: int | None = None
     cannot: tuple[Limit, ...] = ()
 
     def refusals(self, wanted: Interface) -> list[str]:
@@ -101,7 +169,7 @@ class Limits:
 
         Aspects in `wanted.unmanaged` are somebody else's and never refused.
         """
-        return [*self._refused_peers(wanted), *self._refused_surroundings(wanted)]
+        return [*self._refused_peers(wanted), *self._refused_surroundings(wanted), *self._refused_marks(wanted)]
 
     def forbidden(self, change: Change) -> str | None:
         """The sentence of the first limit in `cannot` that forbids this change, None if it is allowed."""
@@ -137,19 +205,29 @@ class Limits:
             said.append("named endpoints cannot be resolved again by the router: set `manage: {resolve: false}`")
         return said
 
+    def _refused_marks(self, wanted: Interface) -> list[str]:
+        if self.mark_length is None:
+            return []
+        marks = [wanted.mark, *(peer.mark for peer in wanted.peers.values())]
+        long = [mark for mark in marks if mark is not None and len(str(mark)) > self.mark_length]
+        cure = f"its name and the overlay's may have {self.mark_length - len('fleet::')} characters together"
+        return [f"there is no room for the mark {mark}: {cure}" for mark in long[:1]]
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
     """Facts of one peer that are never configuration.
 
     `handshake_age` in seconds, as the router measured it at the read, None when there never was one; bytes since the
-    peer was made; `endpoint` as learned.
+    peer was made; `endpoint` as learned. `connected` is the vendor's own word for a session that lives, where it tells no
+    age; it proves no new handshake.
     """
 
     handshake_age: float | None = None
     received: int = 0
     sent: int = 0
     endpoint: Endpoint | None = None
+    connected: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +236,14 @@ class GuardSeen:
 
     plan_id: str
     fires_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The writer's marker found on a hub: who writes, and in how many seconds by the hub's clock that is over (0: it is)."""
+
+    owner: str
+    expires_in: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +256,8 @@ class Observed:
     `live` is by interface and public key. `connected` are prefixes directly connected outside WireGuard interfaces.
     `clock` is the router's idea of Unix time, None if unread. `rights` lists what the account lacks, as sentences.
     `leftovers` are sentences about what a lost cleanup left behind (disabled objects of ours, a key's predecessor): the next
-    sync repeats the cleanup. `notes` are sentences for the operator (something claimed, something odd). `native` is the
-    driver's own: the core never opens or stores it.
+    sync repeats the cleanup. `marker` is the writer's, on hubs. `notes` are sentences for the operator (something claimed,
+    something odd). `native` is the driver's own: the core never opens or stores it.
     """
 
     stored: Configuration
@@ -181,6 +267,7 @@ class Observed:
     model: str = ""
     limits: Limits = Limits()
     guard: GuardSeen | None = None
+    marker: Marker | None = None
     settled: bool = True
     connected: tuple[IPNetwork, ...] = ()
     clock: float | None = None
@@ -200,7 +287,8 @@ class RouterPlan:
 
     `confirm_within` is the guard's window in seconds, 0: no guard. With a guard, `arm` is True for the first pass of a run
     and for no other: the first batch of `Script.guarded` is then one step that covers nothing and arms the undo, which
-    restores `snapshot` (our interfaces as they were). A plan without changes still gives `confirm`, `cleanup` and `trip`.
+    restores `snapshot` (our interfaces as they were); with `Limits.arms_by_write` the first write does both. `remaining`
+    are the seconds until that undo fires. A plan without changes still gives `confirm`, `cleanup` and `trip`.
     """
 
     target: Target
@@ -211,6 +299,7 @@ class RouterPlan:
     snapshot: Configuration = field(default_factory=dict)
     confirm_within: int = 0
     arm: bool = False
+    remaining: int = 0
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -232,7 +321,7 @@ class Step:
 
 
 Batch: TypeAlias = tuple[Step, ...]
-"""Steps that are independent of one another and may be sent together."""
+"""Steps that are independent of one another and may be sent together, in any order: what must follow is in a later batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +330,8 @@ class Script:
 
     prepare   creates only what nothing refers to yet; unguarded
     guarded   arming (a step that covers nothing) and the changes; what the undo could not restore without keeping a secret
-              (a peer that goes) is disabled here and deleted in cleanup
+              (a peer that goes) is disabled here and deleted in cleanup; an undo that keeps a copy on the router needs no
+              such thing
     confirm   requests after verify, on a fresh connection: disarm, or save
     cleanup   after confirm: deletes, save; repeated by the next sync if lost (`Observed.leftovers`)
     trip      runs the armed undo now; it is also what runs by itself at the deadline and after a power cut
@@ -322,6 +412,14 @@ class Driver(ABC):
 
     def rehandshake(self, interface: str, peer: Peer, observed: Observed) -> tuple[Request, ...] | None:
         """Requests that force a new handshake with this peer without changing configuration in the end."""
+        return None
+
+    def mark(self, owner: str, expires: int, observed: Observed) -> tuple[Request, ...] | None:
+        """Requests that put the writer's marker on a hub for `expires` seconds by its own clock; an empty `owner` takes it off.
+
+        It is outside diff and fingerprint. The router itself must refuse it (Rejected) while another owner's stands and is not
+        over: two writers may have read at the same moment.
+        """
         return None
 
     def account(self, username: str) -> str | None:

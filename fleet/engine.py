@@ -16,7 +16,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from .changes import Change
 from .diff import Diff, apply_changes, batches, diff
 from .driver import Batch, Driver, Limits, Observed, RouterPlan, Script, Step
-from .errors import ConnectionLost, FleetError, IdentityChanged, NotConverged, RouterError, Unsupported
+from .errors import ConnectionLost, FleetError, IdentityChanged, NotConverged, NotSettled, RouterError, Unsupported
 from .events import Emit, Event, Phase, silent
 from .link import Reply, Request, RouterLink
 from .model import Configuration, Secret
@@ -106,7 +106,7 @@ class Intent:
 
 
 def observe(router: Router) -> Observed:
-    """Read the router, waiting while it says that what it stored is not live yet. Raises RouterError."""
+    """Read the router, waiting while it says that what it stored is not live yet. Raises RouterError, NotSettled."""
     router.say("observe")
     observed = router.driver.observe(router.link)
     if not observed.settled:
@@ -124,7 +124,7 @@ def _settled(router: Router) -> Observed:
     try:
         return attempts(router.driver.observe, router.link)
     except RetryError as error:
-        raise NotConverged(
+        raise NotSettled(
             f"{router.name}: stored its configuration and did not make it live within {SETTLE_SECONDS:.0f} s",
             "it is picked up by the next `fleet sync`",
             router=router.name,

@@ -16,6 +16,7 @@ FleetError(summary, hint)             two lines for a person: what was seen, the
    ├─ Rejected(request, reply)        the router said no
    ├─ Unparseable(excerpt)            the router said something the driver does not know
    ├─ NotConverged(left)              everything accepted, the router still differs
+   ├─ NotSettled                      pending: stored, and not live yet within the time it gets
    ├─ HeldBack                        pending: not begun, because a router before it did not come through
    └─ RolledBack                      exit 5: the change did not prove itself and was undone
 ```
@@ -147,6 +148,12 @@ class Unparseable(RouterError):
 
 class NotConverged(RouterError):
     """Every request was accepted and the router still differs from the intent."""
+
+
+class NotSettled(RouterError):
+    """What the router, or its controller, stored is not live yet: pending, looked at again by the next run."""
+
+    outcome = "pending"
 
 
 class RolledBack(RouterError):

@@ -52,8 +52,10 @@ def judge(
         if one not in observed and other not in observed:
             continue
         dialler = _dialler(one, other, facts, wanted)
-        age = min(ages, default=None)
-        if age is not None and age < younger_than(one, other):
+        age, limit = min(ages, default=None), younger_than(one, other)
+        # A vendor's bare word is believed where no age is told, and never for a handshake that has to be a new one.
+        told = age is None and limit >= FRESH_SECONDS and _connected(observed, facts, one, other)
+        if told or (age is not None and age < limit):
             verdict: Verdict = "alive"
         elif dialler == "":
             verdict = "idle"
@@ -68,6 +70,16 @@ def handshake_age(observed: Observed, facts: Facts, far: str) -> float | None:
     key = facts[far].public_key if far in facts else None
     ages = [live[key].handshake_age for live in observed.live.values() if isinstance(key, PublicKey) and key in live]
     return min((age for age in ages if age is not None), default=None)
+
+
+def _connected(observed: Mapping[str, Observed], facts: Facts, one: str, other: str) -> bool:
+    """True if an end that tells no ages says that this session lives."""
+    return any(
+        far in facts and (key := facts[far].public_key) is not None and key in live and bool(live[key].connected)
+        for near, far in ((one, other), (other, one))
+        if near in observed
+        for live in observed[near].live.values()
+    )
 
 
 def _dialler(one: str, other: str, facts: Facts, wanted: Mapping[str, Configuration]) -> str:

@@ -48,3 +48,23 @@ def test_nobody_keeps_it_alive_so_silence_says_nothing():
 
 def test_a_pair_of_which_neither_end_was_read_is_not_judged():
     assert judge([("hq", "mumbai")], FACTS, WANTED, {}) == []
+
+
+def told(key: PublicKey, connected: bool | None) -> Observed:
+    """A vendor that tells whether a session lives, and not since when."""
+    return Observed(stored={}, live={"wg0": {key: Live(connected=connected)}})
+
+
+def test_a_vendors_word_counts_where_no_age_is_told():
+    assert verdict({"hq": told(MUMBAI, True)})[0] == "alive"
+    assert verdict({"hq": told(MUMBAI, False)})[0] == "waiting"
+    assert verdict({"hq": told(MUMBAI, None)})[0] == "waiting"
+
+
+def test_an_age_at_the_other_end_says_more_than_a_vendors_word():
+    assert verdict({"hq": told(MUMBAI, True), "mumbai": seen(HQ, 400)})[0] == "waiting"
+
+
+def test_a_vendors_word_is_no_new_handshake():
+    [session] = judge([("hq", "mumbai")], FACTS, WANTED, {"hq": told(MUMBAI, True)}, lambda one, other: 3.0)
+    assert session.verdict == "waiting"
