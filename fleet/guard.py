@@ -263,6 +263,7 @@ class Guarded:
             snapshot=self._snapshot or {},
             confirm_within=self.confirm_within if confirm_within is None else confirm_within,
             arm=arm,
+            remaining=max(1, round(self._deadline - time.monotonic())) if self._deadline else 0,
         )
         return self.router.driver.render(plan, self.router.observed)
 

@@ -94,7 +94,7 @@ class RollBack:
         The end itself is not shown, an undo removes itself first: a fresh read equals the snapshot, or, where that is not
         known, two reads are the same.
         """
-        patience = max(5.0, self.deadline - time.monotonic()) + GRACE_SECONDS
+        patience = max(5.0, self.deadline - time.monotonic()) + GRACE_SECONDS + self.router.limits.undo_seconds
         attempts = Retrying(
             retry=retry_if_result(lambda seen: not seen.over) | retry_if_exception_type(RouterError),
             wait=wait_fixed(LOOK_SECONDS),
