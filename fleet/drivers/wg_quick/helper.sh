@@ -3,10 +3,17 @@ NAME=${0##*/}
 NAME=${NAME#fleet-}
 NAME=${NAME%.sh}
 
+# A power cut ends every guard: what waited to be confirmed then is not wanted any more.
+sweep() { # OVERLAY
+    guard_paths "$1"
+    guard_found >/dev/null || holder >/dev/null || rm -rf "$NEXT"
+}
+
 up() {
     # Best effort, each part by itself: a firewall that refuses must not take the tunnel down at boot.
     list=$(list_path "$1")
     [ -f "$list" ] || return 0
+    sweep "$(list_overlay "$list")"
     routes_apply "$list" "$1" || say "$1: not all routes could be added"
     firewall_apply "$list" "$(list_overlay "$list")" "$1" || say "$1: not all openings could be made"
     resolve_apply "$list" "$1" || say "$1: endpoints are not resolved again"

@@ -26,7 +26,7 @@ started_at() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; } 
 
 # The process that holds the lock, if it lives; a pid alone could be another's by now.
 holder() {
-    read -r pid start folder 2>/dev/null <"$LOCK.by" || return 1
+    [ -f "$LOCK.by" ] && read -r pid start folder <"$LOCK.by" || return 1
     [ -n "$start" ] && [ "$(started_at "$pid")" = "$start" ] || return 1
     echo "$pid"
 }

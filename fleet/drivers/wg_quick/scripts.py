@@ -16,8 +16,8 @@ from ...link import Exec, Part
 from ...model import Secret
 
 _READING: Final = ("common", "pending", "firewall_read", "running_read")
-_HELPING: Final = ("common", "firewall_read", "firewall_write", "running_read", "running_write")
-_LIBRARY: Final = (*_HELPING, "pending", "build", "live", "saved", "lock", "guard", "undo")
+_HELPING: Final = ("common", "pending", "firewall_read", "firewall_write", "running_read", "running_write")
+_LIBRARY: Final = (*_HELPING, "build", "live", "saved", "lock", "guard", "undo")
 _BOOTSTRAP: Final = ("common", "pending", "enter")
 
 DELIMITER: Final = "FLEET-END"

@@ -100,12 +100,16 @@ restore_addresses() { # INTERFACE OLD_CONF NEW_CONF ADDRESSES_BEFORE
         END {
             for (address in is) if (address in ours && !(address in was)) print "del", address; else print "add", address
             for (address in was) if (address in ours && !(address in is)) print "add", address
-        }' "$WORK/ours" "$4" "$WORK/addresses" | sort -r >"$WORK/moves"
-    while read -r verb address; do
-        if [ "$verb" = del ]; then del_address "$1" "$address"
-        elif ! addresses_now "$1" | grep -qxF "$address"; then ip addr replace "$address" dev "$1" 2>/dev/null
-        fi
-    done <"$WORK/moves"
+        }' "$WORK/ours" "$4" "$WORK/addresses" >"$WORK/moves"
+    # Never without an address, see del_address; the second time for kernels that promote nothing.
+    for verb in add del add; do
+        sed -n "s/^$verb //p" "$WORK/moves" >"$WORK/moving"
+        while read -r address; do
+            if [ "$verb" = del ]; then del_address "$1" "$address"
+            elif ! addresses_now "$1" | grep -qxF "$address"; then ip addr replace "$address" dev "$1" 2>/dev/null
+            fi
+        done <"$WORK/moving"
+    done
 }
 
 restore_link() { # INTERFACE NEW_CONF LINK_BEFORE

@@ -233,6 +233,16 @@ def test_a_peer_that_was_dialled_elsewhere_is_dialled_where_it_was(hq: Host) -> 
     assert "192.0.2.77:4444" in hq.run("wg show wg0 endpoints")
 
 
+def test_a_keepalive_and_a_preshared_key_that_came_with_the_plan_go_again(hq: Host) -> None:
+    old = mumbai(preshared_key=None)
+    wanted = build(hq, hub(old))
+    changed = replace(old, persistent_keepalive=25, preshared_key=private_key(6))
+    write(hq, guarded(hq, SetPeer(interface="wg0", old=old, wanted=changed), desired=wanted))
+    assert both(hq)[1].peers[key(1)] == changed
+    trip(hq)
+    assert both(hq)[1].peers[key(1)] == old
+
+
 def test_what_others_do_in_the_window_survives_the_undo(hq: Host) -> None:
     changes, wanted = everything(built(hq))
     write(hq, guarded(hq, *changes, desired=wanted))

@@ -115,7 +115,7 @@ class TestSimulatedHost:
             guarded(subject, State((A, B), openings=SURROUNDINGS), killed).converge()
         simulated.simulator.reboot()
         wait_for(lambda: subject.differences(State((A,))) == (), "the interface is up again")
-        assert observe(subject.router).leftovers != ()
+        assert observe(subject.router).leftovers == ()
 
     def test_the_next_run_trips_what_a_dead_run_left_armed(self, simulated: SimulatedLinux) -> None:
         subject = self.subject(simulated)
@@ -129,3 +129,31 @@ class TestSimulatedHost:
 
 def killed(*_: object) -> str:
     raise KeyboardInterrupt
+
+
+def test_where_systemd_runs_the_timer_is_a_unit_that_outlives_the_login() -> None:
+    device = SimulatedLinux()
+    try:
+        subject = Subject(WgQuickDriver(), device)
+        subject.converge(State((A,)))
+        guarded(subject, State((A, B))).converge()
+        (timer,) = [run.argv for run in device.simulator.invocations if run.name == "systemd-run"]
+        assert {"--unit=fleet-guard-contract", "--on-active=60", "--timer-property=AccuracySec=1s"} <= set(timer)
+    finally:
+        device.close()
+
+
+def test_a_guard_that_cannot_be_armed_stops_everything() -> None:
+    device = SimulatedLinux()
+    try:
+        subject = Subject(WgQuickDriver(), device)
+        subject.converge(State((A,)))
+        device.simulator.write(
+            "/bin/systemd-run", "#!/bin/sh\necho 'Failed to start transient timer unit' >&2\nexit 1\n", 0o755
+        )
+        before = device.state()
+        with pytest.raises(RolledBack, match=r"could not be armed, nothing was changed .*transient timer"):
+            guarded(subject, State((A, B))).converge()
+        assert device.state() == before
+    finally:
+        device.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -156,6 +157,61 @@ def test_hostile_names_cannot_reach_the_shell() -> None:
         assert Mark.find(f"fleet:acme:{text}") != Mark("acme", text)
         with pytest.raises(ValueError, match="not a"):
             Interface(text)
+
+
+# ------------------------------------------------------------------------------------------------------------ guard
+def guarded(*changes: Change, arm: bool = True, plan_id: str = "p1", observed: Observed | None = None) -> Script:
+    made = replace(plan(*changes, desired=seen().stored["wg0"]), confirm_within=90, arm=arm, plan_id=plan_id)
+    return DRIVER.render(made, observed or seen())
+
+
+def test_under_guard_the_first_batch_arms_and_covers_nothing() -> None:
+    change = AddPeer(interface="wg0", wanted=pune())
+    (arming,), (writing,) = guarded(change).guarded
+    assert arming.covers == ()
+    assert arming.requests[0].native().endswith("begin acme\n    arm p1 90\n    finish")
+    assert writing.covers == (change,)
+
+
+def test_a_later_pass_does_not_arm_again() -> None:
+    script = guarded(AddPeer(interface="wg0", wanted=pune()), arm=False)
+    assert len(script.guarded) == 1
+    assert "begin_guarded acme p1" in script.steps[0].requests[0].native()
+
+
+def test_a_plan_without_changes_still_confirms_and_trips() -> None:
+    script = guarded(arm=False)
+    assert (script.guarded, len(script.confirm), len(script.trip)) == ((), 1, 1)
+
+
+def test_without_a_guard_there_is_nothing_to_confirm_or_trip() -> None:
+    script = render(AddPeer(interface="wg0", wanted=pune()))
+    assert (script.confirm, script.trip) == ((), ())
+
+
+def test_the_functions_travel_once_so_that_later_requests_stay_small() -> None:
+    text = re.sub(r"@helper wg0 \S+", f"@helper wg0 {scripts.helper_digest()}", answer(CONF, DUMP))
+    (arming,), (writing,) = guarded(AddPeer(interface="wg0", wanted=pune()), observed=seen(text)).guarded
+    sizes = [sum(len(str(part)) for part in step.requests[0].stdin) for step in (arming, writing)]  # type: ignore[attr-defined]
+    assert sizes[1] < sizes[0] / 3
+
+
+def test_a_left_over_guard_is_tripped_by_its_own_name() -> None:
+    text = answer(CONF, DUMP).replace("@end", "@guard dead-run 12\n@end")
+    found = seen(text)
+    assert (found.guard.plan_id, found.guard.fires_in) == ("dead-run", 12.0)  # type: ignore[union-attr]
+    (request_,) = guarded(arm=False, observed=found).trip
+    assert "guard_trip acme dead-run" in request_.native()
+
+
+def test_a_read_while_something_of_ours_is_at_work_is_not_settled() -> None:
+    assert not seen(answer(CONF, DUMP).replace("@end", "@busy\n@end")).settled
+
+
+@pytest.mark.parametrize("plan_id", ["", "$(reboot)", "a b", "a\nb", "x" * 81])
+def test_a_plans_name_that_is_no_word_of_the_shell_is_refused(plan_id: str) -> None:
+    with pytest.raises(ValueError, match="not a plan's name"):
+        guarded(AddPeer(interface="wg0", wanted=pune()), plan_id=plan_id)
 
 
 # ----------------------------------------------------------------------------------------------------- interruption
