@@ -159,7 +159,8 @@ class Sync:
         if stopped is None:
             self._prepared.notes.append("no sync stopped that could be gone on with: this is an ordinary one, canaries first")
             return
-        out = [name for name in stopped.failed if name in self._survey.routers and self._may_write(name)]
+        known = {*self._survey.routers, *self._survey.errors}  # one that is silent now may answer before the run ends
+        out = [name for name in stopped.failed if name in known and self._may_write(name)]
         for name in out:
             outcome, run = stopped.failed[name]
             self._journal.record(name, LEFT_OUT, f"{outcome} in run {run}", {"outcome": outcome, "run": run})

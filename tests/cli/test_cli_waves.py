@@ -174,6 +174,14 @@ def test_resume_leaves_out_the_router_that_failed_and_says_so(wide):
     assert f"run {stopped} stopped and is gone on with, without s1" in done.json["notes"]
 
 
+def test_a_router_that_failed_is_left_out_although_it_is_silent_now(wide, monkeypatch):
+    monkeypatch.setattr("fleet.sync.FIRST_PATIENCE", 0.0)
+    refuses(wide, "s1")
+    assert wide.sync().code == 1
+    wide["s1"].set_offline()
+    assert wide.sync("--json", "--resume").router("s1")["summary"].startswith("left out, because it failed")
+
+
 def test_resume_tells_a_router_that_was_rolled_back_from_one_that_failed(wide):
     wrong_endpoint(wide)
     stopped = wide.sync("--json").json["run"]
