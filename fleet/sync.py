@@ -288,6 +288,29 @@ class Sync:
         while late := self._late():
             self._stage(late, None)
         self._stage(hubs, None)
+        if self._stopped:
+            self._hold_back(changes)
+
+    def _hold_back(self, names: Iterable[str]) -> None:
+        """A run that stopped says what it leaves undone: above all the removals that hubs make last."""
+        for name in names:
+            if name in self._errors:
+                continue
+            intent = self._intent(name)
+            left = engine.chosen(engine.compare(self._survey.routers[name], intent).changes, intent)
+            if left:
+                more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+                self._errors[name] = self._held(
+                    name, "not finished" if self._made.get(name) else "not begun", f": {left[0]}{more}"
+                )
+
+    def _held(self, name: str, what: str, left: str = "") -> HeldBack:
+        culprit = self._stopped
+        return HeldBack(
+            f"{name}: {what}, because {culprit} did not come through the same change{left}",
+            f"see what happened with `fleet history {self._run_id}`; without {culprit}: fleet sync --resume",
+            router=name,
+        )
 
     def _late(self) -> list[str]:
         """Routers that did not answer at first and do now; asked again while the run lasts, ever less often, never awaited."""
@@ -406,11 +429,7 @@ class Sync:
         self._stopped = culprit
         self._journal.record("", STOPPED, f"{culprit} did not come through; {len(names)} not begun", {NOT_BEGUN: list(names)})
         for name in names:
-            self._errors[name] = HeldBack(
-                f"{name}: not begun, because {culprit} did not come through the same change",
-                f"see what happened with `fleet history {self._run_id}`; without {culprit}: fleet sync --resume",
-                router=name,
-            )
+            self._errors[name] = self._held(name, "not begun")
 
     def _kind(self, name: str) -> Kind:
         router, observed = self._fleet.routers[name], self._survey.routers[name].observed

@@ -97,6 +97,29 @@ def test_the_journal_says_who_stopped_a_run_and_how_many_were_not_begun(wide):
     assert stopped["text"] == "s1 did not come through; 7 not begun"
 
 
+def test_what_a_hub_does_last_waits_as_well_and_is_said(wide):
+    wide.routers["s8"]["enabled"] = False
+    refuses(wide, "s1")
+    done = wide.sync("--json")
+    hub = done.router("hq")
+    assert hub["outcome"] == "pending"
+    assert "not finished, because s1 did not come through the same change: peer s8: remove (and 1 more)" in hub["summary"]
+    assert hub["changes"][0]["text"] == "interface wg0: mtu 1420 -> 1400"
+    left = wide.run("plan", "--json").router("hq")["changes"]
+    assert {(change["sign"], change["reason"]) for change in left} == {("-", "intent")}
+
+
+def test_spokes_are_not_begun_when_hubs_fail(wide):
+    for number, name in enumerate(SPOKES[:4], 2):
+        wide.routers[name] |= {"role": "hub", "endpoint": f"hub{number}.example.com:51820"}
+        wide[name].public_hosts |= {f"hub{number}.example.com"}
+    refuses(wide, "hq")
+    done = wide.sync("--json")
+    assert done.router("hq")["outcome"] == "failed"
+    assert {done.router(name)["outcome"] for name in SPOKES} == {"pending"}
+    assert untouched(wide, *SPOKES)
+
+
 def test_the_next_ordinary_sync_begins_with_the_canary_again_and_does_all(wide):
     wide["s1"].fault("/interface/wireguard/set", "trap")
     assert wide.sync().code == 1
