@@ -73,6 +73,11 @@ class WgQuickDriver(Driver):
         assert isinstance(observed.native, read.Native)
         return write.rehandshake(interface, peer.public_key, observed.native)
 
+    def mark(self, owner: str, expires: int, observed: Observed) -> tuple[Request, ...] | None:
+        """A file in memory, by the router's uptime; the router refuses it while another owner's stands."""
+        assert isinstance(observed.native, read.Native)
+        return write.marker(owner, expires, observed.native)
+
     def account(self, username: str) -> str:
         """An account with a key and the one sudo command fleet uses; `options: {sudo: true}` goes with it.
 

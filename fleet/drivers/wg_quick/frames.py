@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from ...driver import GuardSeen
+from ...driver import GuardSeen, Marker
 from ...errors import Unparseable
 from ...model import Endpoint, IPInterface, IPNetwork, PublicKey, Secret
 from .conf import Line
@@ -72,6 +72,7 @@ class Frames:
     pending: dict[str, View] = field(default_factory=dict)
     off: set[str] = field(default_factory=set)
     guard: GuardSeen | None = None
+    marker: Marker | None = None
     busy: bool = False
     leftovers: list[str] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
@@ -168,6 +169,10 @@ def _helper(frames: Frames, section: Section) -> None:
 
 def _guard(frames: Frames, section: Section) -> None:
     frames.guard = GuardSeen(section.words[0], float(max(0, int(section.words[1]))))
+
+
+def _marker(frames: Frames, section: Section) -> None:
+    frames.marker = Marker(" ".join(section.words[1:]), float(max(0, int(section.words[0]))))
 
 
 def _busy(frames: Frames, _section: Section) -> None:
@@ -271,6 +276,7 @@ _READERS: Final[dict[str, Reader]] = {
     "key": _key,
     "helper": _helper,
     "guard": _guard,
+    "marker": _marker,
     "busy": _busy,
     "leftover": _leftover,
     "undone": _undone,

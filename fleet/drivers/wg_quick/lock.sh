@@ -51,3 +51,15 @@ end_tree() { # PID
         }' >"$WORK/tree"
     while read -r pid; do kill -9 "$pid" 2>/dev/null; done <"$WORK/tree"
 }
+
+# The writer's marker: operators without a common database refuse each other by it. In memory: a restart takes it off.
+marker() { # SECONDS OWNER; an empty owner takes it off
+    place=$STATE/marker-$OVERLAY
+    if [ -n "$2" ] && [ -f "$place" ] && read -r until owner <"$place"; then
+        left=$((until - $(seconds)))
+        if [ "$owner" != "$2" ] && [ "$left" -gt 0 ]; then fail 24 "$owner, $left s left"; fi
+    fi
+    if [ -z "$2" ]; then rm -f "$place"; return 0; fi
+    echo "$(($(seconds) + $1)) $2" >"$place.new"
+    mv -f "$place.new" "$place" || fail 13 "$place could not be written"
+}

@@ -72,6 +72,7 @@ frame_guard() { # OVERLAY
         echo "@guard $plan $left"
     elif [ -d "$NEXT" ]; then echo "@leftover ${NEXT##*/}"
     fi
+    if [ -f "$STATE/marker-$1" ] && read -r until owner <"$STATE/marker-$1"; then echo "@marker $((until - $(seconds))) $owner"; fi
     case $(cat "$LAST" 2>/dev/null) in undone*not*) echo "@undone"; sed 's/^/=/' "$LAST" ;; esac
     [ -d "$GUARD" ] || return 0
     VIEW=pending

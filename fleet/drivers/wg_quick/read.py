@@ -97,6 +97,7 @@ def observed(frames: Frames, limits: Limits, overlay: str, wanted: tuple[str, ..
         model=frames.system.get("model") or frames.system.get("kernel", ""),
         limits=_limits(frames, limits, native, wanted),
         guard=frames.guard,
+        marker=frames.marker,
         settled=not frames.busy,
         connected=_connected(frames),
         clock=float(frames.clock),

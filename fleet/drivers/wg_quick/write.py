@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from ...changes import (
@@ -196,3 +197,10 @@ def _reapply_interruption(change: Reapply, observed: Observed) -> Interrupts:
 def rehandshake(interface: str, key: PublicKey, native: Native) -> tuple[Request, ...]:
     """Remove and add the peer in one command, with everything the kernel holds about it; an armed undo stays as it is."""
     return (scripts.beside(native.overlay, [f"rehandshake {interface} {key}\n"], native.sudo),)
+
+
+def marker(owner: str, expires: int, native: Native) -> tuple[Request, ...]:
+    """Put the writer's marker on the router or, for an empty owner, take it off. Raises ValueError for no word of one line."""
+    if not owner.isprintable():
+        raise ValueError(f"not an owner's name: {owner[:60]!r}")
+    return (scripts.beside(native.overlay, [f"marker {expires} {shlex.quote(' '.join(owner.split()))}\n"], native.sudo),)

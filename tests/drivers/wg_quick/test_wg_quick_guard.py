@@ -690,3 +690,35 @@ def test_an_opening_that_stays_is_not_touched_by_the_undo(hq: Host) -> None:
     write(hq, guarded(hq, AddOpening(interface="wg0", wanted=ClampMss(1300)), desired=old))
     trip(hq)
     assert hq.run("nft -a list chain inet firewall input") == handles
+
+
+# --------------------------------------------------------------------------------------------------- the writer's marker
+def mark_as(router: Host, owner: str, seconds: int = 120) -> None:
+    requests = DRIVER.mark(owner, seconds, router.observe())
+    assert requests is not None
+    router.send_all(requests)
+
+
+def test_the_writers_marker_is_read_back_with_the_time_it_has_left(hq: Host) -> None:
+    mark_as(hq, "raj@noc desk 2")
+    marker = hq.observe().marker
+    assert marker is not None
+    assert marker.owner == "raj@noc desk 2"
+    assert 110 < marker.expires_in <= 120
+
+
+def test_another_writers_marker_is_refused_by_the_router_until_it_is_over(hq: Host) -> None:
+    mark_as(hq, "raj@noc", 2)
+    with pytest.raises(Rejected, match=r"another sync is writing.*raj@noc"):
+        mark_as(hq, "mei@noc")
+    wait_for(lambda: hq.observe().marker.expires_in == 0, "over")  # type: ignore[union-attr]
+    mark_as(hq, "mei@noc")
+    mark_as(hq, "mei@noc")
+    assert hq.observe().marker.owner == "mei@noc"  # type: ignore[union-attr]
+
+
+def test_a_released_marker_is_gone_and_changes_no_configuration(hq: Host) -> None:
+    before = files(hq)
+    mark_as(hq, "raj@noc; reboot $(id)")
+    mark_as(hq, "")
+    assert (hq.observe().marker, files(hq)) == (None, before)
