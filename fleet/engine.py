@@ -197,10 +197,22 @@ def converge(
         if left is None:
             made.extend(changes)
         left = changes
+    clean_up(router, intent, plan_id, journal)
     router.say("verify", achieved if made else "in sync")
     if made:
         journal.record(router.name, "verify", "a fresh read equals the intent")
     return tuple(made)
+
+
+def clean_up(router: Router, intent: Intent, plan_id: str, journal: Journal) -> None:
+    """Delete what an earlier run only disabled, or left there otherwise, and read again. Raises RouterError."""
+    assert router.observed is not None
+    cleanup = render(router, intent, (), plan_id).cleanup if router.observed.leftovers else ()
+    for batch in cleanup:
+        send(router, batch, journal)
+    if cleanup:
+        router.fresh()
+        observe(router)
 
 
 def chosen(changes: Sequence[Change], intent: Intent) -> tuple[Change, ...]:

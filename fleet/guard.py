@@ -183,7 +183,7 @@ class Guarded:
         look = Retrying(
             retry=retry_if_exception_type(RouterError),
             wait=wait_fixed(rollback.LOOK_SECONDS),
-            stop=stop_after_delay(0 if answered else max(0.0, self._deadline - time.monotonic()) + rollback.GRACE_SECONDS),
+            stop=stop_after_delay(0 if answered else self._back().patience),
             reraise=True,
         )
         try:

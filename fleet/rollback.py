@@ -15,7 +15,7 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, retry_if_res
 from . import engine
 from .changes import AddPeer, Change, SetPeer
 from .diff import diff
-from .driver import RouterPlan, Step
+from .driver import Observed, RouterPlan, Step
 from .engine import Journal, Router
 from .errors import FleetError, PlanRefused, Rejected, RolledBack, RouterError
 from .model import HIDDEN, Configuration
@@ -48,6 +48,7 @@ class RollBack:
     journal: Journal
     snapshot: Configuration | None = None
     deadline: float = 0.0
+    _asked: bool = False
     _ended: float | None = None
     _tried: frozenset[str] = frozenset()
     _view: object = field(default=None, repr=False)
@@ -59,8 +60,9 @@ class RollBack:
         self.router.say("roll back", why)
         self.journal.record(name, "roll back", why)
         began = time.monotonic()
-        by = "undone" if self.trip() else "it undid itself"
+        self.trip()
         left = self.ended()
+        by = "undone" if self._asked else "it undid itself"
         took = time.monotonic() - began
         tried = f"tried: {changes[0]}" + (f" (and {len(changes) - 1} more)" if len(changes) > 1 else "")
         if left is None:
@@ -75,18 +77,25 @@ class RollBack:
         self.journal.record(name, "roll back", said)
         return RolledBack(f"{name}: {why}; {said}", f"{tried}\n  see the difference with `fleet plan {name}`", router=name)
 
-    def trip(self) -> bool:
-        """Ask the router to undo now; False if it cannot be asked, says no, or has undone already."""
+    @property
+    def patience(self) -> float:
+        """Seconds from now until the undo has run and the router answers again, at the latest."""
+        return max(5.0, self.deadline - time.monotonic()) + GRACE_SECONDS + self.router.limits.undo_seconds
+
+    def trip(self) -> None:
+        """Ask the router to undo now. That it cannot be asked, says no, or has undone already, shows in `ended`."""
         try:
             self.router.fresh()
-            observed = engine.observe(self.router)
-            if observed.guard is None or observed.guard.plan_id != self.plan_id:
-                return False
-            script = self.router.driver.render(self._plan((), within=1), observed)
-            engine.send(self.router, (Step("undo now", script.trip),), self.journal)
-        except FleetError:
-            return False
-        return True
+            self._ask(engine.observe(self.router))
+        except FleetError as error:
+            self.router.say("roll back", error.summary)
+
+    def _ask(self, observed: Observed) -> None:
+        if self._asked or observed.guard is None or observed.guard.plan_id != self.plan_id:
+            return
+        script = self.router.driver.render(self._plan((), within=1), observed)
+        engine.send(self.router, (Step("undo now", script.trip),), self.journal)
+        self._asked = True
 
     def ended(self) -> tuple[Change, ...] | None:
         """Wait for the end of the undo: what of the change still stands then, None if its end was not seen.
@@ -94,11 +103,10 @@ class RollBack:
         The end itself is not shown, an undo removes itself first: a fresh read equals the snapshot, or, where that is not
         known, two reads are the same.
         """
-        patience = max(5.0, self.deadline - time.monotonic()) + GRACE_SECONDS + self.router.limits.undo_seconds
         attempts = Retrying(
             retry=retry_if_result(lambda seen: not seen.over) | retry_if_exception_type(RouterError),
             wait=wait_fixed(LOOK_SECONDS),
-            stop=stop_after_delay(patience),
+            stop=stop_after_delay(self.patience),
         )
         try:
             return attempts(self._look).left
@@ -110,6 +118,7 @@ class RollBack:
         self.router.fresh()
         observed = engine.observe(self.router)
         if observed.guard is not None and observed.guard.plan_id == self.plan_id:
+            self._ask(observed)  # a router that did not answer before
             return _Seen(over=False)
         if self.snapshot is None:
             before, self._view = self._view, (observed.stored, observed.running)

@@ -215,6 +215,12 @@ def says(owned: Owned, rule: Rule) -> bool:
     return all(_same(name, owned.row.get(name, ""), wanted.get(name, "")) for name in compared)
 
 
+def alike(one: Owned, other: Owned) -> bool:
+    """True if two rules on the router say the same."""
+    fields = ("chain", "action", "new-mss", *MATCHERS)
+    return one.menu == other.menu and all(one.row.get(name, "") == other.row.get(name, "") for name in fields)
+
+
 def _same(name: str, seen: str, wanted: str) -> bool:
     if name in ("src-address", "dst-address") and seen and wanted:
         # A host is shown without its /32 here, unlike in allowed-address.
