@@ -11,18 +11,49 @@ import pytest
 from lab.net import missing
 
 REQUIRED = os.environ.get("FLEET_LAB") == "required"
-"""`FLEET_LAB=required` (CI): the exhaustive drills run too, and a lab that cannot run fails instead of being skipped."""
+"""`FLEET_LAB=required` (CI): the lab's long cases run too, and a lab that cannot run fails instead of being skipped."""
+
+DRILLS = os.environ.get("FLEET_DRILLS") == "all"
+"""`FLEET_DRILLS=all`: every case under every law on every device, every moment disturbed. Hours on two cores."""
+
+SAMPLE = 6
+"""Elsewhere slow devices (classes with `sampled = True`) meet every sixth case of the contract under each law, shifted from
+law to law, so that every case and every law is tried."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, with the reason in the summary, what cannot or need not run here."""
     for item in items:
-        if item.get_closest_marker("exhaustive") and not REQUIRED:
-            item.add_marker(pytest.mark.skip(reason="a long drill: FLEET_LAB=required runs it"))
+        in_lab = "lab" in item.path.parts
+        if item.get_closest_marker("exhaustive") and not (DRILLS or (REQUIRED and in_lab)):
+            wanted = "FLEET_LAB=required" if in_lab else "FLEET_DRILLS=all"
+            item.add_marker(pytest.mark.skip(reason=f"a long drill: {wanted} runs it"))
+    if not DRILLS:
+        items[:] = _sampled(items)
     labs = [item for item in items if item.get_closest_marker("lab")]
     reason = missing() if labs and not REQUIRED else None
     for item in labs if reason else ():
         item.add_marker(pytest.mark.skip(reason=reason or ""))
+
+
+def _sampled(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Every item but those cases of slow devices that another law tries."""
+    seen: dict[tuple[object, str], int] = {}
+    laws: dict[object, list[str]] = {}
+    kept = []
+    for item in items:
+        owner = getattr(item, "cls", None)
+        law = getattr(item, "originalname", None) or item.name
+        if not getattr(owner, "sampled", False) or "case" not in getattr(getattr(item, "callspec", None), "params", {}):
+            kept.append(item)
+            continue
+        order = laws.setdefault(owner, [])
+        if law not in order:
+            order.append(law)
+        number = seen[owner, law] = seen.get((owner, law), -1) + 1
+        if number % SAMPLE == order.index(law) % SAMPLE:
+            kept.append(item)
+    return kept
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,7 +1,7 @@
 """The contract suite: over the real tools in namespaces, and over simulated hosts behind a real SSH server.
 
-Every law runs with every case on every device when FLEET_LAB=required. A quick run shares the laws out: what a kernel may
-spoil is tried on the kernel, what a transport may show on the simulated host.
+Every law runs with every case on every device when FLEET_DRILLS=all. Other runs share laws and cases out: what a kernel may
+spoil is tried on the kernel, what a transport may show on the simulated host, each law with every sixth case.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class TestRealTools(DriverContract):
     """wg, ip, nft and wg-quick themselves, behind a firewall that drops."""
 
     driver = WgQuickDriver()
+    sampled = True
 
     def device(self) -> RealLinux:
         return RealLinux()
@@ -43,6 +44,7 @@ class TestSimulatedSystemd(DriverContract):
     """systemd and an nftables firewall that drops; the login becomes root by sudo."""
 
     driver = WgQuickDriver()
+    sampled = True
     options = Options(sudo=True)
 
     def device(self) -> SimulatedLinux:
@@ -74,6 +76,7 @@ class TestSimulatedRcLocal(DriverContract):
     """No systemd, iptables that drop, root."""
 
     driver = WgQuickDriver()
+    sampled = True
 
     def device(self) -> SimulatedLinux:
         return SimulatedLinux("iptables", "rc.local")
@@ -84,6 +87,7 @@ class TestSimulatedFirewalld(DriverContract):
     """firewalld rules."""
 
     driver = WgQuickDriver()
+    sampled = True
 
     def device(self) -> SimulatedLinux:
         return SimulatedLinux("firewalld")
@@ -94,6 +98,7 @@ class TestSimulatedUfw(DriverContract):
     """ufw rules."""
 
     driver = WgQuickDriver()
+    sampled = True
 
     def device(self) -> SimulatedLinux:
         return SimulatedLinux("ufw")
