@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -19,7 +19,7 @@ from .diff import diff
 from .driver import Batch, Observed, RouterPlan, Script, Step
 from .engine import Intent, Journal, Router
 from .errors import ConnectionLost, FleetError, NotConverged, RolledBack, RouterError
-from .model import Configuration
+from .model import Configuration, Interface
 from .order import batches
 from .overlay import fitted
 from .rollback import RollBack, resolve_left_over
@@ -248,7 +248,18 @@ class Guarded:
         return self._back().run(changes, why)
 
     def _back(self) -> RollBack:
-        return RollBack(self.router, self.plan_id, self.journal, self._snapshot, self._deadline)
+        snapshot = None if self._snapshot is None else {name: self._mine(one) for name, one in self._snapshot.items()}
+        return RollBack(self.router, self.plan_id, self.journal, snapshot, self._deadline)
+
+    def _mine(self, interface: Interface) -> Interface:
+        """Without the peers and routes of others: what they do with them in the window is not taken back."""
+        wanted = self.intent.configuration.get(interface.name)
+        peers, routes = (wanted.peers, wanted.routes) if wanted is not None else ({}, {})
+        return replace(
+            interface,
+            peers={key: peer for key, peer in interface.peers.items() if peer.mark is not None or key in peers},
+            routes={prefix: route for prefix, route in interface.routes.items() if route.mark is not None or prefix in routes},
+        )
 
     # -------------------------------------------------------------------------------------------------- helpers
     def _script(self, changes: tuple[Change, ...], *, arm: bool, confirm_within: int | None = None) -> Script:

@@ -39,15 +39,10 @@ def secrets_of(case: Case) -> set[str]:
 
 
 class DriverContract(GuardLaws, CrashDrills):
-    """Subclass it, name the driver, return a device.
-
-    `quick_cases`: names of the cases that the guard's laws try in a quick run, for devices that take their time; the
-    exhaustive run tries all. None: always all.
-    """
+    """Subclass it, name the driver, return a device."""
 
     driver: ClassVar[Driver]
     options: ClassVar[object] = None
-    quick_cases: ClassVar[frozenset[str] | None] = None
 
     def device(self) -> Device:
         """A fresh, blank device."""
@@ -55,12 +50,8 @@ class DriverContract(GuardLaws, CrashDrills):
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Every law that takes a case runs with every case."""
-        if "case" not in metafunc.fixturenames:
-            return
-        quick = self.quick_cases if hasattr(GuardLaws, metafunc.function.__name__) else None
-        later = {case.name for case in CASES} - quick if quick is not None else set()
-        marks = {name: [pytest.mark.exhaustive] for name in later}
-        metafunc.parametrize("case", [pytest.param(case, id=str(case), marks=marks.get(case.name, [])) for case in CASES])
+        if "case" in metafunc.fixturenames:
+            metafunc.parametrize("case", CASES, ids=str)
 
     @pytest.fixture(autouse=True)
     def _brisk(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,198 @@
+"""The contract suite itself: it passes a router that guards itself rightly, and catches what authors get wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import pytest
+from toy_router import ToyDriver, ToyRouter
+
+from fleet import rollback
+from fleet.errors import RouterError
+from fleet.testing import guardlaws
+from fleet.testing.cases import BEFORE, CASES, State
+from fleet.testing.contract import DriverContract
+from fleet.testing.disturbed import KINDS, Killed, Kind, Wire
+from fleet.testing.subject import Subject
+
+BY_NAME = {case.name: case for case in CASES}
+EVERYTHING = BY_NAME["everything goes at once"]
+ROUTES = BY_NAME["routes come, move and go"]
+
+
+class TestRouterThatDisables(DriverContract):
+    """Peers that go are disabled, then deleted."""
+
+    driver = ToyDriver()
+
+    def device(self) -> ToyRouter:
+        return ToyRouter()
+
+
+class TestRouterThatSavesOnConfirm(DriverContract):
+    """What runs is apart from what is stored."""
+
+    driver = ToyDriver(two_views=True)
+
+    def device(self) -> ToyRouter:
+        return ToyRouter(two_views=True)
+
+
+@pytest.fixture(autouse=True)
+def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollback, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(rollback, "SETTLE_SECONDS", 0.02)
+    monkeypatch.setattr(rollback, "GRACE_SECONDS", 0.1)
+
+
+class Planted(DriverContract):
+    """A contract to call by hand."""
+
+    __test__ = False
+
+    def __init__(self, device: str = "", driver: str = "") -> None:
+        self.driver = ToyDriver(faults=frozenset({driver}))  # type: ignore[misc]  # of this one
+        self._device = device
+
+    def device(self) -> ToyRouter:
+        return ToyRouter(faults=frozenset({self._device}))
+
+    def subject_(self) -> Subject:
+        return Subject(self.driver, self.device())
+
+
+Law = Callable[[Planted, Subject], None]
+
+
+def on(law: Any, case: Any = EVERYTHING, **given: Any) -> Law:
+    return lambda contract, subject: law(contract, subject, case, **given)
+
+
+def confirmed(contract: Planted, subject: Subject) -> None:
+    contract.test_a_guarded_change_ends_confirmed_and_as_an_unguarded_one_would(subject, EVERYTHING, contract.subject_)
+
+
+unproven = DriverContract.test_a_change_that_does_not_prove_itself_is_undone_at_once
+left_alone = DriverContract.test_a_change_that_nobody_confirms_is_undone_by_the_router_itself
+arming = DriverContract.test_arming_comes_first_alone_and_once
+too_late = DriverContract.test_a_confirm_that_comes_too_late_is_refused_and_said
+
+
+LAWS: dict[str, Law] = {
+    "confirm does not disarm": confirmed,
+    "the undo forgets routes": on(unproven, ROUTES),
+    "the undo takes what is others'": on(unproven),
+    "its time never comes": on(left_alone, end=guardlaws._deadline),
+    "forgotten at boot": on(left_alone, end=guardlaws._power_cut),
+    "a late confirm is a yes": on(too_late),
+}
+
+
+@pytest.mark.parametrize("fault", LAWS)
+def test_a_router_that_guards_badly_is_caught(fault: str) -> None:
+    law = LAWS[fault]
+    law(Planted(), Planted().subject_())
+    contract = Planted(device=fault)
+    with pytest.raises((AssertionError, RouterError)):
+        law(contract, contract.subject_())
+
+
+@pytest.mark.parametrize("fault", ["armed after the write", "arming covers a change"])
+def test_a_driver_that_arms_badly_is_caught(fault: str) -> None:
+    contract = Planted(driver=fault)
+    with pytest.raises((AssertionError, RouterError)):
+        arming(contract, contract.subject_(), EVERYTHING)
+
+
+def test_a_guard_that_the_limits_do_not_declare_is_caught() -> None:
+    contract = Planted()
+    device = ToyRouter(guards=False)
+    subject = Subject(_Undeclared(), device)
+    with pytest.raises(AssertionError, match="do not declare"):
+        unproven(contract, subject, EVERYTHING)
+
+
+class _Undeclared(ToyDriver):
+    def render(self, plan: Any, observed: Any) -> Any:
+        script = super().render(plan, observed)
+        return type(script)(script.guarded, cleanup=script.cleanup, trip=(partial,))  # type: ignore[arg-type]  # anything
+
+
+# ------------------------------------------------------------------------------------------------------------ the wire
+@pytest.fixture
+def subject() -> Subject:
+    made = Subject(ToyDriver(), ToyRouter())
+    made.converge(State())
+    return made
+
+
+def verbs(subject: Subject) -> list[str]:
+    device = subject.device
+    assert isinstance(device, ToyRouter)
+    return [call.verb for call in device.log]
+
+
+def hit(run: Subject) -> None:
+    """Converge, whatever comes of it."""
+    with suppress(Killed, RouterError):
+        run.converge(BEFORE)
+
+
+def test_an_undisturbed_wire_counts_and_changes_nothing(subject: Subject) -> None:
+    run = subject.again()
+    run.converge(BEFORE)
+    assert run.wire.moments > 5
+    assert run.wire.exchanges <= run.wire.moments
+    assert not run.wire.struck
+    assert subject.differences(BEFORE) == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_trouble_strikes_at_its_moment(subject: Subject, kind: Kind) -> None:
+    run = subject.again(Wire(kind, 3, subject.device.reboot))
+    hit(run)
+    assert run.wire.struck
+
+
+def test_what_a_killed_process_sends_never_arrives(subject: Subject) -> None:
+    run = subject.again(Wire("killed before", 3))
+    with pytest.raises(Killed):
+        run.converge(BEFORE)
+    seen = len(verbs(subject))
+    with pytest.raises(Killed):
+        run.observe()
+    assert len(verbs(subject)) == seen
+
+
+def test_a_write_dropped_after_it_was_done_is_done_and_unheard(subject: Subject) -> None:
+    run = subject.again(Wire("dropped after", 3))
+    hit(run)
+    carried = [event for event in run.wire.events if event[0] == "carried" and not event[2]]
+    assert len(carried) == 1
+
+
+def test_a_late_write_lands_behind_the_read_that_missed_it(subject: Subject) -> None:
+    before = len(verbs(subject))
+    hit(subject.again(Wire("late", 3)))
+    seen = verbs(subject)[before:]
+    assert seen[:4] == ["read", "apply", "read", "apply"], "read, a write, the read after the loss, what was too slow"
+
+
+def test_a_router_that_is_away_refuses_connections_for_a_while(subject: Subject) -> None:
+    run = subject.again(Wire("away", 3))
+    with pytest.raises(RouterError):
+        run.converge(BEFORE)
+    with suppress(RouterError):
+        run.observe()
+    assert run.observe().stored
+
+
+@pytest.mark.parametrize(("dies_at", "kept"), [(2, 1), (-2, 2)])
+def test_a_process_dies_before_or_after_a_line_of_its_journal(subject: Subject, dies_at: int, kept: int) -> None:
+    run = subject.again(dies_at=dies_at)
+    with pytest.raises(Killed):
+        run.converge(BEFORE)
+    assert len(run.journal.lines) == kept
