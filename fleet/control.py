@@ -46,6 +46,9 @@ class Reach(Protocol):
     def moved(self, facts: Mapping[str, Fact]) -> None:
         """Overlay addresses changed: reach routers at their new ones, through new jump connections."""
 
+    def learned(self, facts: Mapping[str, Fact]) -> None:
+        """Overlay addresses that hubs tell of routers which the state does not know."""
+
     def shown(self, name: str) -> Mapping[str, str]:
         """What a router or jump identifies itself with now, without regard to pins: `ssh` or `tls` to its value."""
 
@@ -147,7 +150,7 @@ class Controller:
         names = set(selection.names)
         if any(name not in pinned for name in self.fleet.routers if self.fleet.routers[name].enabled):
             names |= {hub.name for hub in self.fleet.hubs}
-        survey = self.survey(name for name in self.fleet.routers if name in names)
+        survey = self._survey(names, pinned)
         facts = self._facts(pinned, survey)
         self._refuse_guessing(pinned, facts, survey)
         held = frozenset(
@@ -161,6 +164,18 @@ class Controller:
         prepared = Prepared(selection, survey, known, addresses, pinned, began)
         prepared.notes += [*self._notes(survey), *self._left(pinned)]
         return prepared
+
+    def _survey(self, names: set[str], pinned: Mapping[str, Fact]) -> Survey:
+        """Read these routers; hubs first where nobody knows yet at which overlay address a router behind them is reached."""
+        lost = [name for name in names if name not in pinned and self.fleet.routers[name].via]
+        first = {hub.name for hub in self.fleet.hubs} & names if lost else set()
+        survey = self.survey(name for name in self.fleet.routers if name in first)
+        if first:
+            self.reach.learned(recover(self.fleet, survey.observed()))
+        rest = self.survey(name for name in self.fleet.routers if name in names and name not in first)
+        order = [name for name in self.fleet.routers if name in {*survey.routers, *rest.routers}]
+        routers = {**survey.routers, **rest.routers}
+        return Survey({name: routers[name] for name in order}, {**survey.errors, **rest.errors})
 
     def facts(self, survey: Survey) -> dict[str, Fact]:
         """What is pinned, what the marks say and what the routers show, in this order of belief."""

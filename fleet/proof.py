@@ -26,6 +26,9 @@ from .runner import Runner
 CLOCK_STEP = 1.0
 """Routers tell handshakes in whole seconds: one of this second may seem up to that much older than it is."""
 
+OWN_ATTEMPT_SECONDS = 12.0
+"""Before this the other end does not begin a handshake of its own (KEEPALIVE_TIMEOUT + REKEY_TIMEOUT are 15 s)."""
+
 PROOF_SECONDS = 20.0
 """How long tunnels and carried routers get to come back: three handshake attempts (every 5 s) and a margin."""
 
@@ -67,10 +70,23 @@ class Proof:
 
     def healthy(self, router: engine.Router, changes: Iterable[Change], began: float) -> str:
         """What is wrong after `changes` that were begun at `began` (monotonic seconds), empty if nothing is."""
-        return self._tunnels(router, frozenset(breaking(changes, router)), began) or self._management(router)
+        changes = tuple(changes)
+        moved = {
+            change.wanted.public_key: change.wanted
+            for change in changes
+            if isinstance(change, SetPeer) and "endpoint" in change.differing and change.wanted.endpoint is not None
+        }
+        return self._tunnels(router, frozenset(breaking(changes, router)), moved, began) or self._management(router)
 
     # ----------------------------------------------------------------------------------------------- tunnels
-    def _tunnels(self, router: engine.Router, broken: frozenset[PublicKey], began: float) -> str:
+    def _tunnels(
+        self, router: engine.Router, broken: frozenset[PublicKey], moved: Mapping[PublicKey, Peer], began: float
+    ) -> str:
+        """Tunnels that lived must live; `moved` are peers with a new endpoint, which must answer there and nowhere else.
+
+        The old session of a moved peer goes on by itself: the other end's packets carry its old address back, and after
+        15 s it begins handshakes of its own. Neither says anything about the new endpoint, which the next restart dials.
+        """
         demanded = {
             key: interface
             for key in self.before.alive.get(router.name, frozenset())
@@ -81,17 +97,28 @@ class Proof:
 
         def dead() -> list[PublicKey]:
             since = time.monotonic() - began + CLOCK_STEP
-            return [key for key in demanded if not self._alive(router, key, since if key in broken else FRESH_SECONDS)]
+            return [
+                key
+                for key in demanded
+                if not self._alive(router, key, since if key in broken else FRESH_SECONDS)
+                or not _at(router, key, moved.get(key))
+            ]
 
         for key in dead():
-            self._force(router, demanded[key], key)
+            if key in moved:
+                rehandshake(router, demanded[key], moved[key])
+            else:
+                self._force(router, demanded[key], key)
+        # A name cannot be compared with an address: there only speed tells the answer from the other end's own attempt.
+        named = any(peer.endpoint is not None and peer.endpoint.ip is None for peer in moved.values())
+        seconds = min(self.seconds, OWN_ATTEMPT_SECONDS) if named else self.seconds
 
         def look() -> list[PublicKey]:
             engine.observe(router)
             return dead()
 
         try:
-            left = Retrying(retry=retry_if_result(bool), wait=wait_fixed(1), stop=stop_after_delay(self.seconds))(look)
+            left = Retrying(retry=retry_if_result(bool), wait=wait_fixed(1), stop=stop_after_delay(seconds))(look)
         except RetryError as error:
             left = error.last_attempt.result()
         if not left:
@@ -187,6 +214,15 @@ def _peer(router: engine.Router, interface: str, key: PublicKey) -> Peer | None:
     assert router.observed is not None
     held = router.observed.running if router.observed.running is not None else router.observed.stored
     return held[interface].peers.get(key) if interface in held else None
+
+
+def _at(router: engine.Router, key: PublicKey, wanted: Peer | None) -> bool:
+    """True if a peer with a new endpoint is met there, as far as that can be told: a name is not an address."""
+    if wanted is None or wanted.endpoint is None or wanted.endpoint.ip is None:
+        return True
+    assert router.observed is not None
+    met = [peers[key].endpoint for peers in router.observed.live.values() if key in peers]
+    return any(endpoint is None or endpoint == wanted.endpoint for endpoint in met)
 
 
 def renews_session(change: Change) -> TypeGuard[AddPeer | SetPeer]:

@@ -106,6 +106,10 @@ class Reach:
         transport.close()
         return {"ssh": identity}
 
+    def learned(self, facts: Mapping[str, Fact]) -> None:
+        """Overlay addresses that hubs tell of routers which the state does not know."""
+        self._facts = {**facts, **self._facts}
+
     def moved(self, facts: Mapping[str, Fact]) -> None:
         """Overlay addresses changed: reach routers at their new ones, through new jump connections."""
         self._facts = {**self._facts, **facts}
@@ -140,7 +144,7 @@ class Reach:
             host_keys=(router.host_key,) if router.host_key else tuple(pins.get("ssh", ())),
             tls_fingerprint=(router.tls.fingerprint if router.tls else None) or _last(pins.get("tls", ())),
             tls_ca=router.tls.ca if router.tls else None,
-            plain_ok=self._plain_ok(router, addresses[0]),
+            plain_ok=self._plain_ok(router, addresses[0]) if driver.transport == "routeros" else "",
             options=router.options,
         )
 

@@ -69,9 +69,9 @@ class WgQuickDriver(Driver):
         return Ask((request,), _pinged)
 
     def rehandshake(self, interface: str, peer: Peer, observed: Observed) -> tuple[Request, ...] | None:
-        """Remove and add in one `wg set`; allowed IPs, endpoint and preshared key are the kernel's own."""
+        """Remove and add in one `wg set`, with the peer's endpoint; allowed IPs and preshared key are the kernel's own."""
         assert isinstance(observed.native, read.Native)
-        return write.rehandshake(interface, peer.public_key, observed.native)
+        return write.rehandshake(interface, peer, observed.native)
 
     def mark(self, owner: str, expires: int, observed: Observed) -> tuple[Request, ...] | None:
         """A file in memory, by the router's uptime; the router refuses it while another owner's stands."""

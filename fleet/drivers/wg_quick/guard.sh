@@ -26,12 +26,12 @@ arm() { # PLAN SECONDS
         printf 'export FLEET_ROOT PATH\nfor folder in %s %s %s; do\n    [ ! -f "$folder/lib.sh" ] || break\ndone\n' \
             "$(quoted "$GUARD")" "$(quoted "$GUARD.undoing")" "$(quoted "$GUARD.confirming")"
         # shellcheck disable=SC2016
-        printf '. "$folder/lib.sh"\nguard_fire %s %s "$1"\n' "$OVERLAY" "$(quoted "$1")"
+        printf '. "$folder/lib.sh"\nguard_fire %s %s "${1:-}"\n' "$OVERLAY" "$(quoted "$1")"
     } >"$NEW/fire.sh" || fail 23 "$STATE: no space left"
     rm -f "$LAST"
     mv "$NEW" "$GUARD" || fail 23 "$GUARD could not be made"
     if has_systemd && has systemd-run; then arm_unit "$2" || { rm -rf "$GUARD"; fail 23 "systemd-run: $(evidence "$WORK/error")"; }
-    else arm_process "$2" || { rm -rf "$GUARD"; fail 23 "the timer does not run"; }
+    else arm_process || { rm -rf "$GUARD"; fail 23 "the timer does not run"; }
     fi
 }
 
@@ -46,9 +46,9 @@ arm_unit() { # SECONDS
     echo "$unit" >"$GUARD/unit"
 }
 
-arm_process() { # SECONDS
-    if has setsid; then setsid sh "$GUARD/fire.sh" "$1" </dev/null >/dev/null 2>&1 9>&- &
-    else (trap '' HUP; exec sh "$GUARD/fire.sh" "$1") </dev/null >/dev/null 2>&1 9>&- &
+arm_process() {
+    if has setsid; then setsid sh "$GUARD/fire.sh" wait </dev/null >/dev/null 2>&1 9>&- &
+    else (trap '' HUP; exec sh "$GUARD/fire.sh" wait) </dev/null >/dev/null 2>&1 9>&- &
     fi
     echo "$!" >"$GUARD/pid"
     kill -0 "$!" 2>/dev/null
@@ -140,10 +140,13 @@ settle() {
 }
 
 # ---- undo
-guard_fire() { # OVERLAY PLAN SECONDS; what the timer runs, with the seconds still to wait if it is a process of ours
+guard_fire() { # OVERLAY PLAN [wait]; what the timer runs; a process of ours waits for its time itself
     trap '' HUP
     guard_paths "$1"
-    [ -z "$3" ] || sleep "$3"
+    if [ -n "$3" ]; then
+        left=$(guard_left 2>/dev/null) || exit 0
+        [ "$left" -le 0 ] || sleep "$left"
+    fi
     found=$(guard_found) && [ "$(cat "$found/plan")" = "$2" ] || exit 0
     make_folders
     trap '' HUP PIPE

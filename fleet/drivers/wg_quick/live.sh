@@ -189,11 +189,12 @@ stop() { # INTERFACE
 }
 
 # Remove a peer and add it again in one command, so that it starts with a new handshake.
-rehandshake() { # INTERFACE PUBLIC_KEY
+rehandshake() { # INTERFACE PUBLIC_KEY [ENDPOINT]
     wg show "$1" dump | awk -F '\t' -v key="$2" 'NR > 1 && $1 == key' >"$WORK/peer"
     [ -s "$WORK/peer" ] || fail 15 "$1 has no such peer any more"
     cut -f 2 "$WORK/peer" >"$WORK/preshared"
-    endpoint=$(cut -f 3 "$WORK/peer")
+    # Dialled where it is configured: the kernel's own endpoint roams after every packet of the other end.
+    endpoint=${3:-$(cut -f 3 "$WORK/peer")}
     allowed=$(cut -f 4 "$WORK/peer")
     keepalive=$(cut -f 8 "$WORK/peer")
     [ "$allowed" != "(none)" ] || allowed=

@@ -18,7 +18,7 @@ from ...changes import (
 )
 from ...driver import Interrupts, Observed, RouterPlan, Script, Step
 from ...link import Part, Request
-from ...model import Forward, Interface, Mark, PublicKey
+from ...model import Forward, Interface, Mark, Peer
 from . import guard, scripts
 from .conf import Line
 from .drafts import WG_DIR, Draft, new_draft, own_key, take
@@ -194,9 +194,10 @@ def _reapply_interruption(change: Reapply, observed: Observed) -> Interrupts:
     return "peer" if changed else "nothing"
 
 
-def rehandshake(interface: str, key: PublicKey, native: Native) -> tuple[Request, ...]:
-    """Remove and add the peer in one command, with everything the kernel holds about it; an armed undo stays as it is."""
-    return (scripts.beside(native.overlay, [f"rehandshake {interface} {key}\n"], native.sudo),)
+def rehandshake(interface: str, peer: Peer, native: Native) -> tuple[Request, ...]:
+    """Remove and add the peer in one command, dialled where it is configured; an armed undo stays as it is."""
+    endpoint = f" {peer.endpoint}" if peer.endpoint is not None else ""
+    return (scripts.beside(native.overlay, [f"rehandshake {interface} {peer.public_key}{endpoint}\n"], native.sudo),)
 
 
 def marker(owner: str, expires: int, native: Native) -> tuple[Request, ...]:
