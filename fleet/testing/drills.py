@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
@@ -26,15 +27,23 @@ Blow: TypeAlias = "Kind | Literal['killed at the journal', 'killed after the jou
 """What hits a run."""
 
 JOURNAL: tuple[Blow, ...] = ("killed at the journal", "killed after the journal")
+MIXED: tuple[Blow, ...] = (
+    *("dropped after", "killed at the journal", "killed after", "late", "reset", "killed after the journal"),
+    *("away", "rebooted", "killed before", "dropped before", "refused"),
+)
+"""All of them, the more telling ones first."""
+
 MODES: tuple[Mode, ...] = ("guarded", "unguarded")
 
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """What undisturbed runs leave, by state, and what is others'."""
+    """What undisturbed runs leave, by state, what is others', and how long such a run is."""
 
     ours: tuple[object, object]
     foreign: object
+    moments: int
+    lines: int
 
 
 class CrashDrills:
@@ -45,7 +54,7 @@ class CrashDrills:
     @pytest.mark.parametrize("mode", MODES)
     def test_disturbed_at_some_moments_the_next_sync_converges(self, blank: Subject, mode: Mode) -> None:
         """Each time with another kind of trouble."""
-        blows = itertools.cycle((*KINDS, *JOURNAL))
+        blows = itertools.cycle(MIXED)
         self._drill(blank, mode, lambda _number: [next(blows)], stride=self.drill_stride)
 
     @pytest.mark.exhaustive
@@ -55,47 +64,44 @@ class CrashDrills:
         """Every moment, there and back."""
         self._drill(blank, mode, lambda _number: [kind], stride=1)
 
-    @pytest.mark.parametrize("kind", [*KINDS, *JOURNAL])
     def test_disturbed_at_first_contact_no_key_is_lost_and_the_next_sync_converges(
-        self, kind: Blow, another: Callable[[], Subject]
+        self, another: Callable[[], Subject]
     ) -> None:
         """A key that the router showed is the key that it keeps; an interface is never made twice."""
-        for number in itertools.count(1):
-            subject = another()
-            struck = _disturbed(subject, _blow(subject, kind, number), lambda process: process.contact(BEFORE))
-            seen = subject.observe()
-            shown, state = seen.stored.get(INTERFACE), BEFORE.within(seen.limits)
-            following = subject.again()
-            following.converge(state)
-            assert following.differences(state) == (), f"{kind} at {number}"
-            assert shown is None or shown.public_key == following.key, f"{kind} at {number}: the key was lost"
-            subject.device.close()
-            if not struck:
-                return
+        blows = itertools.cycle(MIXED)
+        self._contacts(another, lambda _number: [next(blows)], self.drill_stride)
+
+    @pytest.mark.exhaustive
+    def test_disturbed_anyhow_at_first_contact_the_next_sync_converges(self, another: Callable[[], Subject]) -> None:
+        """Every moment with every kind of trouble."""
+        self._contacts(another, lambda _number: [*KINDS, *JOURNAL], 1)
+
+    def _contacts(self, another: Callable[[], Subject], blows: Callable[[int], Iterable[Blow]], stride: int) -> None:
+        moments = _undisturbed_contact(another())
+        for number in range(1, moments + 2, stride):
+            for blow in blows(number):
+                _contact(another(), blow, number)
 
     def _drill(self, subject: Subject, mode: Mode, blows: Callable[[int], Iterable[Blow]], stride: int) -> None:
-        """There and back, disturbed at one moment after the other, until neither way has that many."""
+        """There and back, disturbed at one moment after the other."""
         limits = subject.observe().limits
         states = (BEFORE.within(limits), AFTER.within(limits))
-        reference = _reference(subject, states)
-        number = 1
-        going = True
-        while going:
-            going = False
+        known = _reference(subject, states, mode)
+        for number in range(1, max(known.moments, known.lines) + 1, stride):
             for blow in blows(number):
-                for way in (1, 0):
-                    going |= self._one(subject, mode, blow, number, states, way, reference)
-            number += stride
+                if number <= (known.lines if blow in JOURNAL else known.moments):
+                    for way in (1, 0):
+                        self._one(subject, mode, blow, number, states, way, known)
 
     def _one(
         self, subject: Subject, mode: Mode, blow: Blow, number: int, states: tuple[State, State], way: int, known: _Reference
-    ) -> bool:
-        """One disturbed run and the sync that follows it; False if the run was over before the blow came."""
+    ) -> None:
+        """One disturbed run and the sync that follows it."""
         story = f"{mode}, {blow} at {number}, to {'AFTER' if way else 'BEFORE'}"
         wanted, old = states[way], states[1 - way]
         process = _blow(subject, blow, number)
         guarded = mode == "guarded" and subject.observe().limits.guard != "none"
-        struck = _disturbed(subject, process, lambda run: (run.guarded if guarded else run.converge)(wanted), story)
+        _disturbed(subject, process, lambda run: (run.guarded if guarded else run.converge)(wanted))
         process.wire.catch_up()
         _truthful(process, subject, wanted, old, story)
         if guarded and number % 2:
@@ -106,17 +112,44 @@ class CrashDrills:
         (following.guarded if (number // 2) % 2 == 0 and guarded else following.converge)(wanted)
         subject.device.advance(2 * WINDOW)
         _healed(subject, wanted, known.ours[way], known.foreign, story)
-        return struck
 
 
-def _reference(subject: Subject, states: tuple[State, State]) -> _Reference:
+def _undisturbed_contact(subject: Subject) -> int:
+    """How many moments a first contact has."""
+    subject.contact(BEFORE)
+    subject.device.close()
+    return subject.wire.moments
+
+
+def _contact(subject: Subject, blow: Blow, number: int) -> None:
+    """One disturbed first contact, and the sync that follows it."""
+    _disturbed(subject, _blow(subject, blow, number), lambda process: process.contact(BEFORE))
+    seen = subject.observe()
+    shown, state = seen.stored.get(INTERFACE), BEFORE.within(seen.limits)
+    following = subject.again()
+    following.converge(state)
+    assert following.differences(state) == (), f"{blow} at {number}"
+    assert shown is None or shown.public_key == following.key, f"{blow} at {number}: the key was lost"
+    subject.device.close()
+
+
+def _reference(subject: Subject, states: tuple[State, State], mode: Mode) -> _Reference:
     subject.converge(states[0])
     subject.device.plant(INTERFACE)
     foreign = subject.device.foreign()
-    subject.again().converge(states[1])
+    there = _undisturbed(subject, states[1], mode)
     after = subject.device.ours()
-    subject.again().converge(states[0])
-    return _Reference((subject.device.ours(), after), foreign)
+    back = _undisturbed(subject, states[0], mode)
+    runs = (there, back)
+    moments, lines = max(run.wire.moments for run in runs), max(len(run.journal.lines) for run in runs)
+    return _Reference((subject.device.ours(), after), foreign, moments, lines)
+
+
+def _undisturbed(subject: Subject, state: State, mode: Mode) -> Subject:
+    guarded = mode == "guarded" and subject.observe().limits.guard != "none"
+    run = subject.again()
+    (run.guarded if guarded else run.converge)(state)
+    return run
 
 
 def _blow(subject: Subject, blow: Blow, number: int) -> Subject:
@@ -126,15 +159,11 @@ def _blow(subject: Subject, blow: Blow, number: int) -> Subject:
     return subject.again(Wire(blow, number, subject.device.reboot))
 
 
-def _disturbed(subject: Subject, process: Subject, run: Callable[[Subject], object], story: str = "") -> bool:
-    """Run it to its end, whichever; False if nothing happened to it. Other exceptions are the driver's or the core's."""
-    try:
+def _disturbed(subject: Subject, process: Subject, run: Callable[[Subject], object]) -> None:
+    """Run it to its end, whichever. Other exceptions are the driver's or the core's."""
+    with suppress(Killed, RouterError):
         run(process)
-    except (Killed, RouterError):
-        subject.key = subject.key or process.key
-        return True
     subject.key = subject.key or process.key
-    return process.wire.struck or process.wire.dead
 
 
 def _whole(subject: Subject, wanted: State, old: State, story: str) -> None:

@@ -45,6 +45,7 @@ class TestSimulatedSystemd(DriverContract):
 
     driver = WgQuickDriver()
     sampled = True
+    drill_stride = 6
     options = Options(sudo=True)
 
     def device(self) -> SimulatedLinux:
