@@ -152,7 +152,10 @@ class Guarded:
             raise self._undone(changes, f"its undo fired before the change was written (window: {self.confirm_within} s)")
 
     def _prove(self, made: tuple[Change, ...]) -> None:
-        wrong = self.healthy(self.router, made, self._deadline - self.confirm_within)
+        try:
+            wrong = self.healthy(self.router, made, self._deadline - self.confirm_within)
+        except FleetError as error:
+            wrong = f"cannot be proven: {error.summary.removeprefix(f'{self.router.name}: ')}"
         if wrong:
             raise self._undone(made, wrong)
         self.router.say("verify", "reads as intended")
