@@ -213,3 +213,18 @@ def test_killed_while_a_linux_hub_is_written_the_next_sync_converges(mixed, seed
     assert mixed.run("plan").code == 0
     assert mixed.ether.ping(mixed["pune"], "192.168.30.1", "192.168.1.1")
     assert not list((mixed.linux.root_path / "run/fleet").glob("guard-*"))
+
+
+@pytest.mark.parametrize("lost", ["drop_before_exec", pytest.param("drop_after_exec", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("nth", [3, *(pytest.param(nth, marks=pytest.mark.exhaustive) for nth in (1, 2, 4, 5, 6, 7))])
+def test_a_connection_to_a_linux_hub_lost_at_any_exec_is_nothing_that_the_next_sync_does_not_heal(mixed, lost, nth):
+    assert mixed.sync().code == 0
+    mixed.routers["pune"]["lans"] = ["192.168.30.0/24", "192.168.31.0/24"]
+    mixed.routers["gateway"]["mtu"] = 1380
+    setattr(mixed.ssh.faults, lost, mixed.ssh.execs + nth)
+    done = mixed.sync()
+    assert done.code in (0, 1, 5), done.said
+    again = mixed.sync()
+    assert again.code == 0, again.said
+    assert mixed.run("plan").code == 0
+    assert not list((mixed.linux.root_path / "run/fleet").glob("guard-*"))
