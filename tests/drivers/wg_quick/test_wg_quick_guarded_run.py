@@ -12,7 +12,7 @@ from wg_quick_host import wait_for
 
 from fleet.drivers.wg_quick import Options, WgQuickDriver
 from fleet.engine import Intent, observe
-from fleet.errors import RolledBack
+from fleet.errors import Rejected, RolledBack
 from fleet.guard import Guarded, Healthy
 from fleet.testing.cases import CASES, SURROUNDINGS, A, B, Case, State
 from fleet.testing.contract import Subject
@@ -90,7 +90,7 @@ class TestSimulatedHost:
         wanted = State((A, B), openings=SURROUNDINGS)
         guarded(subject, wanted).converge()
         simulated.simulator.clock.advance(120)
-        simulated.simulator.reboot()
+        simulated.reboot()
         wait_for(lambda: subject.differences(wanted) == (), "the interface is up again")
 
     def test_an_unhealthy_change_is_undone(self, simulated: SimulatedLinux) -> None:
@@ -113,7 +113,7 @@ class TestSimulatedHost:
         subject = self.subject(simulated)
         with pytest.raises(KeyboardInterrupt):
             guarded(subject, State((A, B), openings=SURROUNDINGS), killed).converge()
-        simulated.simulator.reboot()
+        simulated.reboot()
         wait_for(lambda: subject.differences(State((A,))) == (), "the interface is up again")
         assert observe(subject.router).leftovers == ()
 
@@ -148,11 +148,12 @@ def test_a_guard_that_cannot_be_armed_stops_everything() -> None:
     try:
         subject = Subject(WgQuickDriver(), device)
         subject.converge(State((A,)))
+        (device.simulator.root_path / "bin/systemd-run").unlink()
         device.simulator.write(
             "/bin/systemd-run", "#!/bin/sh\necho 'Failed to start transient timer unit' >&2\nexit 1\n", 0o755
         )
         before = device.state()
-        with pytest.raises(RolledBack, match=r"could not be armed, nothing was changed .*transient timer"):
+        with pytest.raises(Rejected, match=r"could not be armed, nothing was changed .*transient timer"):
             guarded(subject, State((A, B))).converge()
         assert device.state() == before
     finally:

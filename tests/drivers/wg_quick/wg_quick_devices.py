@@ -109,6 +109,7 @@ class _Here:
 _SLEEP = """#!/bin/dash
 case $1 in 0* | 1) exec /bin/sleep "$1" ;; esac
 end=$(($(cut -d . -f 1 /proc/uptime) + $1))
+: >/mnt/sleeping.$$
 until [ "$(cut -d . -f 1 /proc/uptime)" -ge "$end" ]; do /bin/sleep 0.1; done
 """
 _SPY = """#!/bin/dash
@@ -185,7 +186,13 @@ class RealLinux(_Counted):
             len(self.router.processes("fleet-wg7.sh loop")),
         )
 
+    def _asleep(self) -> bool:
+        """True if every timer that is armed has begun to wait: who asks the time after it moved would wait too long."""
+        sleepers = [name.rpartition(".")[2] for name in self.router.run("ls /mnt").split() if name.startswith("sleeping.")]
+        return sum(Path(f"/proc/{pid}").exists() for pid in sleepers) >= len(self._dues())
+
     def advance(self, seconds: float) -> None:
+        wait_for(self._asleep, "the timers wait")
         now = float(self.router.read("/mnt/uptime")) + seconds
         self.router.run(f"echo {now:.2f} >/mnt/uptime")
         wait_for(lambda: not any(due <= now for due in self._dues()), "what is due has run")
@@ -279,7 +286,9 @@ class SimulatedLinux(_Counted):
     def ours(self) -> object:
         seen = self.simulator.snapshot()
         files = {
-            path: sorted(raw.decode(errors="replace").split("\n")) if not path.endswith((".key", ".next", ".prev")) else mode
+            path: sorted(raw.decode(errors="replace").replace(str(self.simulator.root_path), "").split("\n"))
+            if not path.endswith((".key", ".next", ".prev"))
+            else mode
             for path, (mode, raw) in seen.files.items()
             if re.search(r"etc/wireguard/(?!office)|fleet|wg7", path)
         }
@@ -298,7 +307,10 @@ class SimulatedLinux(_Counted):
         wait_for(lambda: not any(int(due.read_text()) <= now for due in folder.glob("guard-*/due")), "what is due has run")
 
     def reboot(self) -> None:
-        self.simulator.reboot()
+        try:
+            self.simulator.reboot()
+        except FileExistsError:  # something wrote into /run while it was killed; by now it is dead
+            self.simulator.reboot()
         seen: list[object] = [None]
 
         def settled() -> bool:
