@@ -102,7 +102,7 @@ def test_the_routers_of_many_runs_are_one_question(state: State, monkeypatch: py
     for days in range(20):
         at(state, monkeypatch, days)
         run = state.begin_run("acme", "sync", "asha@noc")
-        run.record_all([(name, "outcome", "in sync", None) for name in NAMES[:50]])
+        run.record_all([(name, "apply", "changes", None) for name in NAMES[:50]])
     with queries() as sent:
         history = state.history("acme")
     assert asked(sent) == 2
