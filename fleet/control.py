@@ -22,6 +22,7 @@ from .engine import Intent
 from .errors import FleetError, IdentityChanged, PlanRefused, RouterError
 from .events import Emit, silent
 from .fingerprint import fingerprint, objects, subject
+from .link import Question
 from .model import Configuration, Custody, Fact, Facts, Fleet, IPAddress, KeyOf, PublicKey, Secret
 from .plan import interruption, labelled
 from .rebuild import own_interface, recover
@@ -112,12 +113,15 @@ class Controller:
         """True for enabled routers that something can log in to."""
         return self.fleet.routers[name].enabled and bool(self.reach.driver(name).transport)
 
-    def survey(self, names: Iterable[str]) -> Survey:
-        """Read these routers, all that can be contacted, in parallel."""
+    def survey(self, names: Iterable[str], asks: Iterable[Question] = ()) -> Survey:
+        """Read these routers, all that can be contacted, in parallel; `asks` is what else is wanted of each."""
         found = Survey()
+        questions = tuple(asks)
 
         def read(name: str) -> engine.Router:
             router = self.reach.router(name)
+            for question in questions:
+                router.link.ask(question)
             engine.observe(router)
             return router
 

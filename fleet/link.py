@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from .errors import ConnectionLost, Rejected, RouterError, Unreachable
 from .model import Secret
@@ -169,14 +169,24 @@ class Session(Protocol):
 Connect: TypeAlias = Callable[[], Session]
 
 
+Question: TypeAlias = Literal["rights", "marker"]
+"""What a read may be asked for besides the configuration; where a vendor would need more requests, only then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a driver may know about the router it talks to: names and its own options, never how it is reached."""
+    """What a driver may know about the router it talks to: names and its own options, never how it is reached.
+
+    `username` is the account of the login. `asks` is what the caller wants to know besides the configuration: `rights` of
+    that account (`check --login`), the writer's `marker` (hubs).
+    """
 
     router: str
     overlay: str
     interfaces: tuple[str, ...]
     options: object = None
+    username: str = ""
+    asks: frozenset[Question] = frozenset()
 
 
 class Link(Protocol):
@@ -269,6 +279,10 @@ class RouterLink:
                     outcome[index] = outcome[index] or error
                 break
         return [reply for reply in outcome if reply is not None]
+
+    def ask(self, question: Question) -> None:
+        """From now on reads are asked for this, too."""
+        self._target = replace(self._target, asks=self._target.asks | {question})
 
     def through(self, wrap: Callable[[Connect], Connect]) -> None:
         """Put `wrap` around every connection opened from now on: counting, recording, faults of a drill."""

@@ -76,7 +76,8 @@ class Reach:
 
     def _router(self, name: str, *, pinned: bool) -> engine.Router:
         router, driver = self._fleet.routers[name], self.driver(name)
-        target = Target(name, self._overlay, (router.interface,), driver.Options.model_validate(dict(router.options)))
+        options = driver.Options.model_validate(dict(router.options))
+        target = Target(name, self._overlay, (router.interface,), options, router.username or "")
         transport = self._registry.transport(driver.transport)
         dialer = Dialer(self._pool, () if name in self._at else router.via)
 

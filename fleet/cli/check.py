@@ -124,7 +124,7 @@ def _login(context: Context, fleet: Fleet, at: list[str], parallel: int, *, as_j
         emitting as emit,
         context.controller(parallel=parallel, at=parse_at(at, fleet), emit=emit, need_secret=False) as controller,
     ):
-        survey = controller.survey(fleet.routers)
+        survey = controller.survey(fleet.routers, asks=("rights",))
         rows = [_read(controller, survey, name) for name in fleet.routers if controller.contactable(name)]
     if as_json:
         result_json({"command": "check", "overlay": fleet.overlay.name, "logins": rows})
@@ -147,7 +147,7 @@ def _read(controller: Controller, survey: Survey, name: str) -> dict[str, object
             "exit": 6 if pending else 1,
         }
     observed = survey.observed()[name]
-    said = [*observed.rights]
+    said = [*observed.rights, *observed.notes]
     if observed.clock is not None and abs(observed.clock - time.time()) > CLOCK_SECONDS:
         said.append(f"its clock is {observed.clock - time.time():+.0f} s off: set up NTP by address")
     escrow = controller.escrow_note(name, observed)

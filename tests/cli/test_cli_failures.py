@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from dataclasses import replace
 
 import pytest
 from simulated import PASSWORD, SimulatedFleet
@@ -135,17 +134,13 @@ def test_without_a_guard_a_refusal_is_a_failure_that_says_how_many_changes_lande
     assert blank.sync().code == 0
 
 
-def test_an_account_with_too_few_rights_is_told_by_check_login_with_the_commands(synced, monkeypatch):
-    genuine = MikrotikDriver.observe
-
-    def observe(self, link):
-        lacks = ("its account lacks policy write",) if link.target.router == "pune" else ()
-        return replace(genuine(self, link), rights=lacks)
-
-    monkeypatch.setattr(MikrotikDriver, "observe", observe)
+def test_an_account_with_too_few_rights_is_told_by_check_login_with_the_commands(synced):
+    pune = synced["pune"]
+    pune.insert("/user/group", name="watchers", policy="read,api")
+    pune.change("/user", next(row[".id"] for row in pune.rows("/user") if row["name"] == "fleet"), group="watchers")
     done = synced.run("check", "--login")
     assert done.code == 1
-    assert "its account lacks policy write" in done.out
+    assert "account fleet (group watchers) lacks policy write" in done.out
     assert done.out.count("/user/group/set") == 1
 
 

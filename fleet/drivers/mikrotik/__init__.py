@@ -11,6 +11,7 @@ opening.py  openings as commands
 rules.py    openings as firewall rules, both ways
 table.py    where rules stand
 resolve.py  the scheduler entry that resolves named endpoints again
+rights.py   what the account may do
 tools.py    ping, forced handshake, the account
 values.py   RouterOS' spelling of values
 """
@@ -24,7 +25,7 @@ from pydantic import BaseModel, ConfigDict
 from ... import Ask, Driver, Limit, Limits, Link, Observed, Peer, Probe, ProbeResult, Request, RouterPlan, Script
 from . import guarded, tools
 from .meaning import Native, observed_from
-from .read import read_rows
+from .read import read_asked, read_rows
 from .write import CANNOT_STAGE
 
 
@@ -55,9 +56,9 @@ class MikrotikDriver(Driver):
     )
 
     def observe(self, link: Link) -> Observed:
-        """One round trip. Raises RouterError (RouterOS before 7.1 among them), Unparseable."""
+        """One round trip; one more for what is asked besides. Raises RouterError (RouterOS before 7.1 too), Unparseable."""
         rows, missing = read_rows(link)
-        return observed_from(rows, missing, link.target, self.limits)
+        return observed_from(rows, missing, link.target, self.limits, read_asked(link))
 
     def render(self, plan: RouterPlan, observed: Observed) -> Script:
         """One step per change, by the ids of `observed`. Raises Unsupported for what `limits` forbid, or too long an undo."""

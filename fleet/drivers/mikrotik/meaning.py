@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from ... import (
@@ -21,7 +22,7 @@ from ... import (
     sorted_networks,
 )
 from ...model import IPInterface, IPNetwork, Preshared
-from . import guard, leftover, resolve, rules
+from . import guard, leftover, resolve, rights, rules
 from .read import ADDRESSES, CLOCK, DEVICE_MODE, INTERFACES, PEERS, RESOURCE, ROUTES, Rows, refuse_old
 from .rules import Families, Owned
 from .table import Table
@@ -69,8 +70,12 @@ class Native:
         return frozenset(prefix for row in rows for prefix in parse_networks(row.get("allowed-address", "")))
 
 
-def observed_from(rows: Rows, missing: frozenset[str], target: Target, limits: Limits) -> Observed:
-    """The normalised configuration. RouterOS has one view: what is stored is what runs, so `running` is None.
+def observed_from(
+    rows: Rows, missing: frozenset[str], target: Target, limits: Limits, asked: Rows = MappingProxyType({})
+) -> Observed:
+    """The normalised configuration, and what the answers `asked` for besides say.
+
+    RouterOS has one view: what is stored is what runs, so `running` is None.
 
     Objects that are disabled or invalid do not work and are reported as absent (addresses, routes, rules) or disabled
     (interfaces, peers); dynamic ones belong to the router (sheet 4) and are left out. Disabled ones of ours are `leftovers`.
@@ -90,6 +95,7 @@ def observed_from(rows: Rows, missing: frozenset[str], target: Target, limits: L
     narrowed = _narrowed(limits, rows, missing)
     if narrowed.guard == "none":
         notes.append(UNGUARDED)
+    may = rights.found(target.username, asked) if "rights" in target.asks else rights.Rights()
     return Observed(
         stored=stored,
         live={name: _live(name, interface, rows[PEERS]) for name, interface in stored.items()},
@@ -100,7 +106,8 @@ def observed_from(rows: Rows, missing: frozenset[str], target: Target, limits: L
         connected=_connected(rows, native.interfaces),
         clock=parse_clock(rows[CLOCK][0]) if rows[CLOCK] else None,
         leftovers=tuple(each.says for each in leftover.found(native, target.overlay)),
-        notes=tuple(notes),
+        rights=may.lacks,
+        notes=(*notes, *may.notes),
         native=native,
     )
 

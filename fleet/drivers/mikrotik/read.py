@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 from ... import Link, Rejected, Reply, RouterError, Words
-from . import resolve, rules
+from . import resolve, rights, rules
 from .values import Row, parse_version
 
 INTERFACES: Final = "/interface/wireguard"
@@ -59,10 +60,31 @@ def print_request(menu: str) -> Words:
     )
 
 
+def read_asked(link: Link) -> Rows:
+    """Answers to what the target `asks` besides the configuration, in a burst of their own: the first one is full.
+
+    Menus that this router refuses to show are left out. Raises RouterError.
+    """
+    target = link.target
+    wanted = rights.questions(target.username) if "rights" in target.asks and target.username else {}
+    if not wanted:
+        return {}
+    try:
+        return {menu: _rows(reply) for menu, reply in zip(wanted, link.send_all(list(wanted.values())), strict=True)}
+    except Rejected:
+        return dict(_each(link, wanted))
+
+
+def _each(link: Link, wanted: Mapping[str, Words]) -> Iterator[tuple[str, tuple[Row, ...]]]:
+    for menu, request in wanted.items():
+        with suppress(Rejected):
+            yield menu, _rows(link.send(request))
+
+
 def read_rows(link: Link) -> tuple[Rows, frozenset[str]]:
     """Rows by menu, and the menus this router does not have or does not show. One burst; more only after a refusal.
 
-    Raises RouterError; for RouterOS before 7.1 with that as the reason.
+    Raises RouterError; for RouterOS before 7.1, or an account that may not read, with that as the reason.
     """
     try:
         replies = link.send_all([print_request(menu) for menu in _FIELDS])
@@ -72,7 +94,10 @@ def read_rows(link: Link) -> tuple[Rows, frozenset[str]]:
 
 
 def _read_what_there_is(link: Link) -> tuple[Rows, frozenset[str]]:
-    rows = {RESOURCE: _rows(link.send(print_request(RESOURCE)))}
+    try:
+        rows = {RESOURCE: _rows(link.send(print_request(RESOURCE)))}
+    except Rejected as refused:
+        raise rights.unreadable(link.target.username, refused) from None
     refuse_old(rows[RESOURCE])
     needed = [menu for menu in _FIELDS if menu not in _OPTIONAL]
     replies = link.send_all([print_request(menu) for menu in needed])

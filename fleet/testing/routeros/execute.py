@@ -41,6 +41,8 @@ def _run(router: Router, account: Account, command: Command) -> Answer:
         need(account, "write")
         return write(router, account, command, table)
     need(account, "read")
+    if router.users_hidden and table.menu.policy == "policy":
+        need(account, "policy")
     return READERS[command.verb](router, account, command, table)
 
 

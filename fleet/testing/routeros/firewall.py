@@ -257,5 +257,6 @@ def preset(device: Device, which: Preset) -> None:
         if which == "defconf":
             device.add(f"/ip/firewall/{kind}", fasttrack, action="passthrough", dynamic="true")
     for rule in (*_INPUT, *_FORWARD) if which == "defconf" else _HARDENED:
-        device.add("/ip/firewall/filter", rule)
+        known = device.table("/ip/firewall/filter").settable  # `hw-offload` came with 7.2
+        device.add("/ip/firewall/filter", {name: value for name, value in rule.items() if name in known})
     device.add("/ip/firewall/nat", _MASQUERADE)

@@ -66,6 +66,7 @@ class Router(OnEther, ABC):
         self._ticking = False
         self.masks_by_default = self.device.version >= (7, 21)
         self.sensitive_to_write = False
+        self.users_hidden = False
         self.safe_mode = SafeMode(self.device)
         self.safe_mode_delay = 0.0
         self.acting: tuple[str, frozenset[str]] = ("admin", ALL_RIGHTS)
