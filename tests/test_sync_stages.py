@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from simulated import SimulatedFleet, three_sites
 
-import fleet.sync
-from fleet.sync import Sync
+from fleet.sync.writing import Writing
 
 
 @pytest.fixture
@@ -31,13 +30,13 @@ def test_a_router_that_moves_to_another_address_has_both_for_a_while(sites, monk
     old = addresses(sites, "pune")
     sites.routers["pune"]["address"] = "10.100.0.99"
     seen: list[set[str]] = []
-    three_stages = Sync._three_stages
+    three_stages = Writing._three_stages
 
     def watched(self, changes):
         three_stages(self, changes)
         seen.append(addresses(sites, "pune"))
 
-    monkeypatch.setattr(fleet.sync.Sync, "_three_stages", watched)
+    monkeypatch.setattr(Writing, "_three_stages", watched)
     done = sites.sync("--json")
     assert done.code == 0
     assert seen == [old | {"10.100.0.99/20"}, {"10.100.0.99/20"}]
@@ -64,13 +63,13 @@ def test_a_router_that_answers_late_is_written_in_the_same_run(sites, monkeypatc
     monkeypatch.setattr("fleet.sync.FIRST_PATIENCE", 0.0)
     sites["pune"].set_offline()
     sites["pune"].delete("/ip/address", next(r[".id"] for r in sites["pune"].rows("/ip/address") if r["interface"] == "wg0"))
-    stage = Sync._stage
+    stage = Writing._stage
 
     def back(self, names, part):
         stage(self, names, part)
         sites["pune"].set_offline(False)
 
-    monkeypatch.setattr(fleet.sync.Sync, "_stage", back)
+    monkeypatch.setattr(Writing, "_stage", back)
     done = sites.sync("--json")
     assert done.outcomes()["pune"] == "changed"
     assert done.code == 0
