@@ -256,8 +256,8 @@ class Observed:
     `live` is by interface and public key. `connected` are prefixes directly connected outside WireGuard interfaces.
     `clock` is the router's idea of Unix time, None if unread. `rights` lists what the account lacks, as sentences.
     `leftovers` are sentences about what a lost cleanup left behind (disabled objects of ours, a key's predecessor): the next
-    sync repeats the cleanup. `marker` is the writer's, on hubs. `notes` are sentences for the operator (something claimed,
-    something odd). `native` is the driver's own: the core never opens or stores it.
+    sync repeats the cleanup. `marker` is the writer's, on hubs, where `Target.asks` for it. `notes` are sentences for the
+    operator (something claimed, something odd). `native` is the driver's own: the core never opens or stores it.
     """
 
     stored: Configuration
@@ -418,7 +418,8 @@ class Driver(ABC):
         """Requests that put the writer's marker on a hub for `expires` seconds by its own clock; an empty `owner` takes it off.
 
         It is outside diff and fingerprint. The router itself must refuse it (Rejected) while another owner's stands and is not
-        over: two writers may have read at the same moment.
+        over: two writers may have read at the same moment. It is renewed, and taken off, from a read made while it stood; who
+        needs that read says `link.ask("marker")` first, because it may cost the vendor a round trip more.
         """
         return None
 

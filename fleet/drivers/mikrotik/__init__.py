@@ -11,6 +11,7 @@ opening.py  openings as commands
 rules.py    openings as firewall rules, both ways
 table.py    where rules stand
 resolve.py  the scheduler entry that resolves named endpoints again
+marker.py   the writer's marker on a hub
 rights.py   what the account may do
 tools.py    ping, forced handshake, the account
 values.py   RouterOS' spelling of values
@@ -23,7 +24,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from ... import Ask, Driver, Limit, Limits, Link, Observed, Peer, Probe, ProbeResult, Request, RouterPlan, Script
-from . import guarded, tools
+from . import guarded, marker, tools
 from .meaning import Native, observed_from
 from .read import read_asked, read_rows
 from .write import CANNOT_STAGE
@@ -72,6 +73,11 @@ class MikrotikDriver(Driver):
     def rehandshake(self, interface: str, peer: Peer, observed: Observed) -> tuple[Request, ...] | None:
         """The peer disabled and enabled by one script on the router, so that losing the connection cannot leave it off."""
         return (tools.bounce(interface, peer.public_key),)
+
+    def mark(self, owner: str, expires: int, observed: Observed) -> tuple[Request, ...] | None:
+        """An entry of an address list with a timeout; the router refuses it while another owner's stands."""
+        assert isinstance(observed.native, Native)
+        return marker.requests(owner, expires, observed.native.overlay, observed.native.marker)
 
     def account(self, username: str) -> str | None:
         """Terminal commands for group and user; the last line waits for a password to be typed."""

@@ -22,7 +22,7 @@ from ... import (
     sorted_networks,
 )
 from ...model import IPInterface, IPNetwork, Preshared
-from . import guard, leftover, resolve, rights, rules
+from . import guard, leftover, marker, resolve, rights, rules
 from .read import ADDRESSES, CLOCK, DEVICE_MODE, INTERFACES, PEERS, RESOURCE, ROUTES, Rows, refuse_old
 from .rules import Families, Owned
 from .table import Table
@@ -52,6 +52,7 @@ UNGUARDED: Final = (
 class Native:
     """What rendering needs from the read: rows with their ids, valid until the router reboots (sheet 4), no secrets."""
 
+    overlay: str
     version: tuple[int, ...]
     interfaces: Mapping[str, Row]
     peers: Mapping[tuple[str, str], Row]
@@ -62,6 +63,7 @@ class Native:
     schedulers: Mapping[str, Row]
     guards: Mapping[str, tuple[Row, ...]]
     menus: frozenset[str]
+    marker: tuple[Row, ...] = ()
     underlay: Families = frozenset({4})
 
     def allowed(self, interface: str) -> frozenset[IPNetwork]:
@@ -82,7 +84,7 @@ def observed_from(
     """
     version = refuse_old(rows[RESOURCE])
     resource = rows[RESOURCE][0]
-    native = _native(rows, version, missing, target)
+    native = _native(rows, version, missing, target, asked.get(marker.MENU, ()))
     stored, notes = {}, []
     for name, row in native.interfaces.items():
         if is_yes(row, "dynamic"):
@@ -102,6 +104,7 @@ def observed_from(
         version=resource.get("version", ""),
         model=resource.get("board-name", ""),
         limits=narrowed,
+        marker=marker.seen(native.marker),
         guard=guard.seen(native.guards, rows[CLOCK][0] if rows[CLOCK] else {}),
         connected=_connected(rows, native.interfaces),
         clock=parse_clock(rows[CLOCK][0]) if rows[CLOCK] else None,
@@ -123,7 +126,7 @@ def _narrowed(limits: Limits, rows: Rows, missing: frozenset[str]) -> Limits:
     return limits
 
 
-def _native(rows: Rows, version: tuple[int, ...], missing: frozenset[str], target: Target) -> Native:
+def _native(rows: Rows, version: tuple[int, ...], missing: frozenset[str], target: Target, markers: tuple[Row, ...]) -> Native:
     interfaces = {row["name"]: row for row in rows[INTERFACES] if "name" in row}
     tables = {menu: Table(menu, rows[menu], target.overlay) for menu in rules.MENUS}
     owned: dict[tuple[str, str], list[Owned]] = {}
@@ -133,6 +136,7 @@ def _native(rows: Rows, version: tuple[int, ...], missing: frozenset[str], targe
     served = ((resolve.ours(row, target.overlay), row) for row in rows[resolve.MENU])
     outside = {4, *(network.version for network in _connected(rows, interfaces))}
     return Native(
+        overlay=target.overlay,
         version=version,
         interfaces=interfaces,
         peers=_peer_rows(rows[PEERS]),
@@ -143,6 +147,7 @@ def _native(rows: Rows, version: tuple[int, ...], missing: frozenset[str], targe
         schedulers={interface: row for interface, row in served if interface is not None},
         guards=guard.armed_in(rows[resolve.MENU], target.overlay),
         menus=frozenset(rows) - missing,
+        marker=markers,
         underlay=frozenset(outside - ({6} if rules.FILTER[6] in missing else set())),
     )
 

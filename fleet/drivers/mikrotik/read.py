@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final, TypeAlias
 
 from ... import Link, Rejected, Reply, RouterError, Words
-from . import resolve, rights, rules
+from . import marker, resolve, rights, rules
 from .values import Row, parse_version
 
 INTERFACES: Final = "/interface/wireguard"
@@ -66,7 +66,9 @@ def read_asked(link: Link) -> Rows:
     Menus that this router refuses to show are left out. Raises RouterError.
     """
     target = link.target
-    wanted = rights.questions(target.username) if "rights" in target.asks and target.username else {}
+    wanted = dict(rights.questions(target.username)) if "rights" in target.asks and target.username else {}
+    if "marker" in target.asks:
+        wanted[marker.MENU] = marker.question(target.overlay)
     if not wanted:
         return {}
     try:

@@ -50,6 +50,10 @@ class Behaviour:
     def removed(self, device: Device, row: Row) -> None:
         """A row is gone."""
 
+    def changeable(self, device: Device, row: Row) -> None:
+        """Raises Refused for a row that cannot be set, unset or removed."""
+        refuse_dynamic(row)
+
     def live(self, device: Device, row: Row) -> Mapping[str, str | None]:
         """Properties computed when printed; None takes a stored one away."""
         return {}
@@ -161,7 +165,7 @@ class Device:
         fields = self.parsed(table, given)
         wanted = []
         for row in rows:
-            refuse_dynamic(row)
+            behaviour.changeable(self, row)
             complete = {**row.fields, **fields}
             behaviour.setting(self, row, complete)
             wanted.append(complete)
@@ -178,7 +182,7 @@ class Device:
         if field is None or field.required:
             raise no_match("value-name")
         for row in rows:
-            refuse_dynamic(row)
+            self.behaviour(path).changeable(self, row)
             old = row.fields
             kept = {**old, name: field.default} if field.default is not None else {one: old[one] for one in old if one != name}
             row.fields = kept  # a new dictionary: the ether may be reading the old one
@@ -189,7 +193,7 @@ class Device:
         """Take rows away, all or none. Raises Refused."""
         table, behaviour = self.table(path), self.behaviour(path)
         for row in rows:
-            refuse_dynamic(row)
+            behaviour.changeable(self, row)
             behaviour.removing(self, row)
         for row in rows:
             table.delete(row)

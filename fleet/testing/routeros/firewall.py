@@ -47,21 +47,6 @@ class Rules(Behaviour):
         self._router.changed()
 
 
-class AddressLists(Behaviour):
-    """`address-list` of one family."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def adding(self, device: Device, fields: dict[str, str]) -> None:
-        """An address is in a list once; a timeout makes the entry dynamic."""
-        for row in device.table(self._path).rows:
-            if (row.get("list"), row.get("address")) == (fields["list"], fields["address"]):
-                raise Refused("failure: already have such entry", 4)
-        if "timeout" in fields:
-            fields["dynamic"] = "true"
-
-
 def check(kind: str, fields: Mapping[str, str]) -> None:
     """Refuse what no chain or protocol can match. The texts are the console's."""
     chain, action = fields["chain"], fields["action"]

@@ -16,6 +16,7 @@ from .commands import Answer
 from .device import Behaviour, Device
 from .factory import furnish
 from .faults import Counters
+from .lists import AddressLists
 from .node import OnEther
 from .paths import connected_rows, interface_rows
 from .scripting.jobs import Job, Jobs
@@ -56,6 +57,7 @@ class Router(OnEther, ABC):
         self.lock = threading.RLock()
         self._scheduler = Scheduler(self)
         self._peers = Peers(self)
+        self.lists = {family: AddressLists(self, f"/{family}/firewall/address-list") for family in FAMILIES}
         self.device = Device(name, version, self.clock, self._behaviours(), seed)
         self.shuffle = None if seed is None else random.Random(seed)
         self.counters = Counters()
@@ -86,7 +88,7 @@ class Router(OnEther, ABC):
             **{f"/{family}/address": Addresses(self, f"/{family}/address") for family in FAMILIES},
             **{f"/{family}/route": Routes(f"/{family}/route") for family in FAMILIES},
             **{f"/{f}/firewall/{kind}": firewall.Rules(self, kind) for f in FAMILIES for kind in ("filter", "nat", "mangle")},
-            **{f"/{f}/firewall/address-list": firewall.AddressLists(f"/{f}/firewall/address-list") for f in FAMILIES},
+            **{f"/{family}/firewall/address-list": self.lists[family] for family in FAMILIES},
             "/system/clock": Clocked(self),
             "/system/resource": Resource(self),
             "/system/scheduler": self._scheduler,
@@ -151,6 +153,8 @@ class Router(OnEther, ABC):
             self.safe_mode = SafeMode(self.device)
             for row in list(self.device.table("/user/active").rows):
                 self.device.table("/user/active").delete(row)
+            for lists in self.lists.values():
+                lists.restart()
             for table in self.device.tables().values():
                 table.renumber()
             self.booted_at = self.clock.now()
@@ -204,6 +208,7 @@ class Router(OnEther, ABC):
             (self.safe_mode.undo_at, self._undo),
             (self._scheduler.next_due(), self._fire),
             (self.jobs.next_wake(), self.jobs.wake),
+            *((lists.next_due(), lists.expire) for lists in self.lists.values()),
         )
         due = [(at, run) for at, run in wanted if at is not None and at <= self.clock.now()]
         if due:
