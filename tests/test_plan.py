@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -27,19 +26,9 @@ from fleet.diff import apply_changes, diff
 from fleet.driver import Limits
 from fleet.errors import UsageError
 from fleet.fingerprint import objects
-from fleet.model import Configuration, Endpoint, Fleet, Interface, ListenPort, Mark, Peer, Route, Secret
-from fleet.plan import (
-    FleetPlan,
-    PlannedRouter,
-    Stage,
-    interruption,
-    labelled,
-    lan_impact,
-    order,
-    relevant,
-    select,
-    split_removals,
-)
+from fleet.model import Configuration, Endpoint, Fleet, Interface, ListenPort, Mark, Peer, Route
+from fleet.plan import interruption, labelled, lan_impact, split_removals
+from fleet.selection import relevant, select
 
 FLEET = fleet_of(
     hub("hq", "192.168.1.0/24"),
@@ -67,19 +56,6 @@ def between(before: Configuration, after: Configuration) -> tuple[Change, ...]:
 
 
 # ---------------------------------------------------------------------------------------------------------- stages
-def test_hubs_learn_before_spokes_switch_and_forget_after_they_left() -> None:
-    changes: dict[str, Sequence[Change]] = {"mumbai": [add("hq")], "hq": [add("mumbai"), drop("gone")]}
-    assert order(FLEET, changes) == (Stage("learn", ("hq",)), Stage("switch", ("mumbai",)), Stage("forget", ("hq",)))
-
-
-def test_a_hub_that_only_forgets_is_written_last_and_once() -> None:
-    assert order(FLEET, {"hq": [drop("gone")], "pune": [drop("dr")]}) == (Stage("switch", ("pune",)), Stage("forget", ("hq",)))
-
-
-def test_routers_without_changes_are_in_no_stage() -> None:
-    assert order(FLEET, {"hq": [], "pune": []}) == ()
-
-
 def test_removals_of_peers_and_routes_wait() -> None:
     route = RemoveRoute(interface="wg0", old=Route(net("192.168.9.0/24")))
     opening = RemoveOpening(interface="wg0", old=ListenPort(51821))
@@ -288,19 +264,3 @@ def test_a_plan_that_tells_no_spoke_a_lan_says_nothing() -> None:
 )
 def test_a_plan_says_what_is_interrupted_meanwhile(change: Change, interrupts: str) -> None:
     assert interruption([add("b"), change]) == interrupts
-
-
-def test_a_plan_is_json_without_secrets() -> None:
-    secret = "S" * 43 + "="
-    wanted = Peer(key("a"), nets("10.1.0.0/16"), preshared_key=Secret(secret), mark=Mark(OVERLAY, "a"))
-    planned = PlannedRouter("hq", "hub", "changes", ((AddPeer(interface="wg0", wanted=wanted, reason="drift"),),))
-    text = json.dumps(FleetPlan(OVERLAY, {"hq": planned}, (Stage("learn", ("hq",)),)).to_dict())
-    assert secret not in text
-    assert "peer a: add, allowed IPs 10.1.0.0/16" in text
-
-
-def test_the_fingerprint_of_a_plan_moves_with_what_would_be_written_and_not_with_notes() -> None:
-    one = FleetPlan(OVERLAY, {"hq": PlannedRouter("hq", "hub", "changes", ((add("a"),),))})
-    noted = FleetPlan(OVERLAY, {"hq": PlannedRouter("hq", "hub", "changes", ((add("a"),),), notes=("seen",))}, notes=("x",))
-    other = FleetPlan(OVERLAY, {"hq": PlannedRouter("hq", "hub", "changes", ((add("b"),),))})
-    assert one.fingerprint == noted.fingerprint != other.fingerprint
