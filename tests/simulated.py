@@ -19,7 +19,9 @@ from fleet.state import State, open_state
 from fleet.testing.ether import Ether
 from fleet.testing.routeros import RouterosSimulator
 
-FLEET = (sys.executable, "-W", "error", "-c", "from fleet.cli import main; main()")
+# Tests that run in the background of a shell inherit that Ctrl-C is ignored: not so the command.
+_MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fleet.cli import main; main()"
+FLEET = (sys.executable, "-W", "error", "-c", _MAIN)
 PASSWORD = "pass-word-of-the-management-account"
 
 

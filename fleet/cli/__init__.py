@@ -35,7 +35,9 @@ def root(
     state: Annotated[
         str | None,
         typer.Option(
-            "--state", envvar="FLEET_STATE", help="State database URL; default SQLite in .fleet/ beside the inventory."
+            "--state",
+            envvar="FLEET_STATE",
+            help="State: an SQLite file, or postgresql://...; default .fleet/ beside the inventory.",
         ),
     ] = None,
     verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv adds tracebacks.")] = 0,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
+from tenacity import Retrying, retry_if_exception_message, stop_after_delay, wait_random
 
 from ..errors import UsageError
 from ..secrets import FOLDER, private_folder
@@ -107,7 +108,16 @@ def _private_file(path: Path) -> None:
 def _on_connect(connection: Any, _record: object) -> None:
     # sqlite3 would begin transactions by itself, deferred, and then fail instead of waiting when a reader turns writer.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(BUSY_SECONDS * 1000)}"):
+    # Two processes that make a database WAL at one moment would wait for each other: SQLite refuses one of them at once, without
+    # its busy handler (3.40, seen 2026-11).
+    attempts = Retrying(
+        retry=retry_if_exception_message(match="database is locked"),
+        wait=wait_random(0.02, 0.2),
+        stop=stop_after_delay(BUSY_SECONDS),
+        reraise=True,
+    )
+    attempts(lambda: connection.execute("PRAGMA journal_mode=WAL").close())
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(BUSY_SECONDS * 1000)}"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
