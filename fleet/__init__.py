@@ -24,6 +24,7 @@ from .changes import (
     SetRoute,
     StageKey,
 )
+from .dialects import Call, Rest
 from .driver import (
     CONTRACT,
     Ask,
@@ -77,6 +78,7 @@ __all__ = [
     "AddRoute",
     "Ask",
     "Batch",
+    "Call",
     "Change",
     "ClampMss",
     "Driver",
@@ -114,6 +116,7 @@ __all__ = [
     "RemoveRoute",
     "Reply",
     "Request",
+    "Rest",
     "Route",
     "RouterError",
     "RouterPlan",

@@ -22,7 +22,8 @@ def fleet_drivers() -> Iterable[type[Driver]]:
 @hookimpl
 def fleet_transports() -> Iterable[type[Transport]]:
     """The built-in transports."""
+    from .transports.rest import RestTransport
     from .transports.routeros import RouterosTransport
     from .transports.ssh import SshTransport
 
-    return [SshTransport, RouterosTransport]
+    return [SshTransport, RouterosTransport, RestTransport]

@@ -383,7 +383,8 @@ class Driver(ABC):
     """Speaks one vendor's dialect. Holds no connection and no state between calls.
 
     Class data: `name` is the inventory's `driver:` value, `transport` one of fleet's or a plugin's, `port` the default
-    TCP port of management, `jump` whether other routers may be reached through this one, `Options` validates `options:`.
+    TCP port of management, `jump` whether other routers may be reached through this one, `Options` validates `options:`,
+    `dialect` is what the transport must know about this vendor (`Rest` for transport `rest`), None where it needs nothing.
     """
 
     name: ClassVar[str]
@@ -391,6 +392,7 @@ class Driver(ABC):
     contract: ClassVar[int] = CONTRACT
     port: ClassVar[int] = 22
     jump: ClassVar[bool] = False
+    dialect: ClassVar[object] = None
     Options: ClassVar[type[BaseModel]] = NoOptions
     limits: ClassVar[Limits] = Limits()
 

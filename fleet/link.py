@@ -70,12 +70,18 @@ class Words(Request):
 
 @dataclass(frozen=True, slots=True)
 class Http(Request):
-    """One REST call. `path` is relative to the transport's base; `body` is JSON with Secret leaves, None for no body."""
+    """One REST call. `path` is relative to the transport's base; `body` is JSON with Secret leaves, None for no body.
+
+    `form`: the body is a mapping sent as an HTML form. HTTP statuses from 300 and the vendor's application codes are Rejected
+    unless they are in `accept`: a 404 that answers a question.
+    """
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: Body = None
+    form: bool = False
+    accept: frozenset[int] = frozenset()
 
     def native(self) -> str:
         """Method, path and body on one line."""
@@ -129,7 +135,8 @@ class Access:
 
     `addresses` are tried in order. `ssh_key` is private key text. `host_keys` are accepted identities (OpenSSH public
     key lines or `SHA256:...`), empty: none pinned yet, the one seen is to be pinned. `tls_fingerprint` is 64 hex digits.
-    `plain_ok` says why an unencrypted connection is allowed, empty if it is not.
+    `plain_ok` says why an unencrypted connection is allowed, empty if it is not. `dialect` is what the driver declares about
+    its vendor's protocol. `via` names the jumps, because the same address behind another jump is another router.
     """
 
     router: str
@@ -144,6 +151,8 @@ class Access:
     tls_ca: str | None = None
     plain_ok: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
+    dialect: object = None
+    via: tuple[str, ...] = ()
 
 
 @runtime_checkable

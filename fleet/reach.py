@@ -23,6 +23,7 @@ from .model import Fact, Fleet, Jump, Router, Secret
 from .plugins import Registry
 from .secrets import Resolver
 from .state import State
+from .transports import Transport
 from .transports.hostkeys import KNOWN_HOSTS, fingerprint
 from .transports.ssh import CONNECT_TIMEOUT, connect_ssh
 
@@ -55,6 +56,7 @@ class Reach:
         self._identities = state.identities(self._overlay)
         self._confirmed = frozenset(state.confirmed_all(self._overlay))
         self._links: list[RouterLink] = []
+        self._transports: dict[str, Transport] = {}
         self._lock = threading.Lock()
 
     def driver(self, name: str) -> Driver:
@@ -78,7 +80,7 @@ class Reach:
         router, driver = self._fleet.routers[name], self.driver(name)
         options = driver.Options.model_validate(dict(router.options))
         target = Target(name, self._overlay, (router.interface,), options, router.username or "")
-        transport = self._registry.transport(driver.transport)
+        transport = self._transport(driver.transport)
         dialer = Dialer(self._pool, () if name in self._at else router.via)
 
         def connect() -> Session:
@@ -121,7 +123,16 @@ class Reach:
         """Close every connection of this command."""
         for link in self._links:
             link.close()
+        for transport in self._transports.values():
+            transport.close()
         self._pool.close()
+
+    def _transport(self, name: str) -> Transport:
+        """One object per kind and run: routers behind one controller share its login."""
+        with self._lock:
+            if name not in self._transports:
+                self._transports[name] = self._registry.transport(name)
+            return self._transports[name]
 
     # ------------------------------------------------------------------------------------------------- access
     def access(self, name: str) -> Access:
@@ -147,6 +158,8 @@ class Reach:
             tls_ca=router.tls.ca if router.tls else None,
             plain_ok=self._plain_ok(router, addresses[0]) if driver.transport == "routeros" else "",
             options=router.options,
+            dialect=driver.dialect,
+            via=() if name in self._at else router.via,
         )
 
     def _addresses(self, router: Router, driver: Driver) -> tuple[Address, ...]:

@@ -17,7 +17,10 @@ class Dial(Protocol):
 
 
 class Transport(ABC):
-    """Opens logged-in sessions for one protocol. Holds no connection itself."""
+    """Opens logged-in sessions for one protocol. Holds no connection itself.
+
+    One object serves all routers of a run, from several threads; what they share (a login at a controller) ends with `close`.
+    """
 
     name: ClassVar[str]
 
@@ -27,3 +30,6 @@ class Transport(ABC):
 
         Raises Unreachable (no TCP or no banner anywhere), LoginFailed, IdentityChanged.
         """
+
+    def close(self) -> None:  # noqa: B027 - optional by design, most transports share nothing
+        """End what outlives single sessions; never raises."""

@@ -11,6 +11,10 @@ from typing import Final
 from librouteros.exceptions import ProtocolError
 from librouteros.protocol import decode_length, determine_length
 
+from ..tls import why
+
+__all__ = ["Broken", "SentenceReader", "Silent", "Stream", "fatal_text", "why"]
+
 LONGEST_WORD: Final = 1 << 24
 """Bytes. No RouterOS value comes near it; a longer one means that the stream is not what we think it is."""
 
@@ -138,15 +142,6 @@ class Stream:
             raise ConnectionError
         self._heard = True
         self._reader.feed(received)
-
-
-def why(error: Exception) -> str:
-    """The reason of a failed socket operation, in a few words."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
-        return error.strerror.lower()
-    return "the router closed the connection"
 
 
 def fatal_text(sentence: list[str]) -> str:
