@@ -37,7 +37,7 @@ def root(
         typer.Option(
             "--state",
             envvar="FLEET_STATE",
-            help="State: an SQLite file, or postgresql://...; default .fleet/ beside the inventory.",
+            help="SQLite file or postgresql:// URL; default in .fleet/ beside the inventory.",
         ),
     ] = None,
     verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; -vv adds tracebacks.")] = 0,

@@ -108,7 +108,7 @@ def _private_file(path: Path) -> None:
 def _on_connect(connection: Any, _record: object) -> None:
     # sqlite3 would begin transactions by itself, deferred, and then fail instead of waiting when a reader turns writer.
     connection.isolation_level = None
-    # Two processes that make a database WAL at one moment would wait for each other: SQLite refuses one of them at once, without
+    # Two processes that make a database WAL at one moment would wait for each other: SQLite refuses one at once, without
     # its busy handler (3.40, seen 2026-11).
     attempts = Retrying(
         retry=retry_if_exception_message(match="database is locked"),
