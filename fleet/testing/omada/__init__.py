@@ -1,0 +1,30 @@
+"""A simulated TP-Link Omada controller with many sites, on real HTTPS; every gateway is a node of the ether."""
+
+from .access import ADMIN, VIEWER, Application
+from .certificates import Certificate, self_signed
+from .device import OmadaGateway
+from .faults import Counters, Fault
+from .gateway import Firmware, Gateway
+from .settings import Peer, Tunnel
+from .simulator import OmadaSimulator
+from .site import Site
+from .strictness import LENIENT, Strictness
+
+__all__ = [
+    "ADMIN",
+    "LENIENT",
+    "VIEWER",
+    "Application",
+    "Certificate",
+    "Counters",
+    "Fault",
+    "Firmware",
+    "Gateway",
+    "OmadaGateway",
+    "OmadaSimulator",
+    "Peer",
+    "Site",
+    "Strictness",
+    "Tunnel",
+    "self_signed",
+]

@@ -1,0 +1,251 @@
+"""The controller: applications, sites, and one answer for each request (sheet 1)."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from ..ether import Clock
+from .access import Application, Tokens
+from .codes import MEANINGS, Refused, invalid
+from .faults import Counters
+from .operations import NOTHING, Call, Operation, find
+from .operations.maintenance import BARE
+from .operations.registry import Generation
+from .settings import Json
+from .site import Site
+from .strictness import Strictness
+from .web import Answered, Asked, as_json
+
+VERSIONS: Final = {
+    "5.7": "5.7.6",
+    "5.14": "5.14.26.1",
+    "5.15": "5.15.20.18",
+    "6.0": "6.0.0.36",
+    "6.1": "6.1.0.19",
+    "6.2": "6.2.10.18",
+}
+BOTH: Final[frozenset[Generation]] = frozenset({0, 1, 2})
+
+
+class Controller:
+    """State and answers, without sockets. `generations`: which families of WireGuard operations answer (sheet 11.12)."""
+
+    def __init__(
+        self,
+        version: str,
+        sites: Iterable[Site],
+        applications: Iterable[Application],
+        *,
+        clock: Clock,
+        strictness: Strictness,
+        generations: frozenset[Generation] | None = None,
+        refresh_tokens: bool | None = None,
+        rate_clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.version = VERSIONS.get(version, version)
+        self.omadac_id = secrets.token_hex(16)
+        self.sites = {site.id: site for site in sites}
+        self.applications = list(applications)
+        self.clock = clock
+        self._began = time.time() - clock.now()
+        self.strictness = strictness
+        # Which release brought v2 is unverified: 5.x has v1 alone, 6.x both; the spec of 2026 only deprecates v1 (sheet 2).
+        self.generations = generations or (frozenset({0, 1}) if self.version.startswith("5.") else BOTH)
+        refreshes = not self.version.startswith("6.0.") if refresh_tokens is None else refresh_tokens  # sheet 1.3
+        self.tokens = Tokens(clock.now, refresh=refreshes, coexist=strictness.tokens_coexist)
+        self.counters = Counters()
+        self.lock = threading.RLock()
+        self._rate_clock = rate_clock
+        self._recent: deque[float] = deque()
+        self._writing: set[tuple[Operation, str]] = set()
+
+    def wall(self) -> float:
+        """Unix seconds, with what the clock was advanced."""
+        return self._began + self.clock.now()
+
+    def tick(self) -> None:
+        """Let what is due on the gateways happen."""
+        with self.lock:
+            for site in self.sites.values():
+                if site.gateway is not None:
+                    site.gateway.tick()
+
+    # --- requests --------------------------------------------------------------------------------------------------------
+
+    def answer(self, asked: Asked, *, endpoints_lost: bool = False) -> Answered:
+        """One reply, whatever was asked."""
+        if asked.path == "/api/info":
+            return self._info(asked)
+        try:
+            self._within_budget()
+            with self.lock:
+                self.tick()
+                if asked.path == "/openapi/authorize/token":
+                    return self._token(asked)
+                return self._operation(asked, endpoints_lost)
+        except Refused as refused:
+            self.counters.refused += 1
+            return as_json(self.envelope(refused), refused.status)
+
+    def perform(
+        self,
+        application: Application,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Json,
+        *,
+        endpoints_lost: bool = False,
+    ) -> Json:
+        """One operation for an application that is logged in; the envelope, refusals included."""
+        try:
+            operation, parts = self._found(method, path)
+            self._allowed(application, operation, parts)
+            result = operation.run(Call(self, application, parts, query, body, endpoints_lost))
+        except Refused as refused:
+            if refused.status != 200:
+                raise
+            self.counters.refused += 1
+            return self.envelope(refused)
+        self._count(operation, parts)
+        if operation.run.__name__ in BARE and self.strictness.bare_results:
+            return dict(result)
+        shown: Json = {"errorCode": 0, "msg": MEANINGS[0]}
+        return shown if result is NOTHING else {**shown, "result": result}
+
+    def envelope(self, refused: Refused) -> Json:
+        """The refusal as it is sent."""
+        return {"errorCode": refused.code, "msg": refused.message}
+
+    def reachable(self, application: Application, site_id: str) -> Site:
+        """The site, if it exists (-33000), the application has it (-1505) and nothing keeps it busy (-33004)."""
+        site = self.sites.get(site_id)
+        if site is None:
+            raise Refused(-33000)
+        if not application.reaches(site_id):
+            raise Refused(-1505)
+        if site.busy:
+            raise Refused(-33004)
+        return site
+
+    def begin_write(self, method: str, path: str) -> Callable[[], None]:
+        """Take the place of the one write of its kind at a site; call the result when it is over. Raises Refused."""
+        found = find(method, path, self.generations)
+        if self.strictness.concurrent_writes or isinstance(found, str) or not found[0].writes:
+            return lambda: None
+        key = (found[0], found[1].get("siteId", ""))
+        with self.lock:
+            if key in self._writing:
+                raise self._too_fast()
+            self._writing.add(key)
+        return lambda: self._writing.discard(key)
+
+    # --- checks ----------------------------------------------------------------------------------------------------------
+
+    def _info(self, asked: Asked) -> Answered:
+        result = {
+            "controllerVer": self.version,
+            "apiVer": "3",
+            "configured": True,
+            "type": 11,
+            "supportApp": True,
+            "omadacId": self.omadac_id,
+        }
+        return as_json({"errorCode": 0, "msg": MEANINGS[0], "result": result}) if asked.method == "GET" else Answered(405)
+
+    def _token(self, asked: Asked) -> Answered:
+        if asked.method != "POST":
+            raise self._verb()
+        self.counters.logins += 1
+        result = self.tokens.grant(self.applications, self.omadac_id, asked.query, _body(asked))
+        return as_json({"errorCode": 0, "msg": "Open API Get Access Token successfully.", "result": result})
+
+    def _operation(self, asked: Asked, endpoints_lost: bool) -> Answered:
+        self._found(asked.method, asked.path)
+        missing = 401 if self.strictness.no_token == "401" else 200
+        application = self.tokens.application(asked.headers.get("authorization"), missing=missing)
+        body = {} if asked.method == "GET" else _body(asked)
+        shown = self.perform(application, asked.method, asked.path, asked.query, body, endpoints_lost=endpoints_lost)
+        return as_json(shown)
+
+    def _found(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+        found = find(method, path, self.generations)
+        if found == "verb":
+            raise self._verb()
+        if isinstance(found, str):
+            raise Refused(-1600)
+        return found
+
+    def _verb(self) -> Refused:
+        return Refused(-1600, status=405 if self.strictness.wrong_verb == "405" else 200)
+
+    def _allowed(self, application: Application, operation: Operation, parts: Mapping[str, str]) -> None:
+        if parts.get("omadacId") != self.omadac_id:
+            raise Refused(-7131)
+        if not application.may(operation.rights):
+            raise Refused(-1005)
+        if "siteId" in parts:
+            self.reachable(application, parts["siteId"])
+
+    def _count(self, operation: Operation, parts: Mapping[str, str]) -> None:
+        self.counters.by_path[operation.path] = self.counters.by_path.get(operation.path, 0) + 1
+        if not operation.writes:
+            self.counters.reads += 1
+            return
+        self.counters.writes += 1
+        if "siteId" in parts:
+            self._audit(self.sites[parts["siteId"]], operation)
+
+    def _audit(self, site: Site, operation: Operation) -> None:
+        site.audit.append(
+            {
+                "time": int(self.wall() * 1000),
+                "operator": "Open API",
+                "resource": "Open API",
+                "auditType": "Settings",
+                "content": f"{operation.method} {operation.path.partition('{siteId}')[2]}",
+                "label": "",
+                "level": "Notice",
+                "result": "Succeed",
+                "oldValue": "",  # may be empty (sheet 6): nothing secret goes in here
+                "newValue": "",
+                "ip": "127.0.0.1",
+            }
+        )
+
+    def _within_budget(self) -> None:
+        self.counters.requests += 1
+        budget, now = self.strictness.budget, self._rate_clock()
+        if budget is None:
+            return
+        with self.lock:
+            while self._recent and now - self._recent[0] >= 1.0:
+                self._recent.popleft()
+            if len(self._recent) >= budget:
+                raise self._too_fast()
+            self._recent.append(now)
+
+    def _too_fast(self) -> Refused:
+        self.counters.too_fast += 1
+        return Refused(-7132, status=429 if self.strictness.too_fast == "429" else 200)
+
+
+def _body(asked: Asked) -> Json:
+    """The JSON object that was sent; none counts as an empty one. Raises Refused for anything else."""
+    if not asked.body:
+        return {}
+    if not asked.headers.get("content-type", "").startswith("application/json"):
+        raise invalid("content type")
+    try:
+        body = json.loads(asked.body)
+    except ValueError:
+        raise invalid("body") from None
+    if not isinstance(body, dict):
+        raise invalid("body")
+    return body

@@ -1,0 +1,328 @@
+"""A simulated gateway behind the controller: what it was given, what runs on it, and its place on the ether (sheet 4, 5)."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_interface
+from typing import Final, Literal, TypeAlias
+
+from ..ether import Clock, Ether, Handshake, Packet, SimInterface, SimPeer
+from .fields import is_address
+from .settings import Json, Peer, Tunnel
+from .strictness import Strictness
+
+Phase: TypeAlias = Literal[
+    "connected",
+    "offline",
+    "provisioning",
+    "upgrading",
+    "rebooting",
+    "pending",
+    "adopting",
+    "adoption failed",
+    "managed by others",
+    "heartbeat missed",
+    "isolated",
+]
+
+# (status, detailStatus). The sheet lists both sets of numbers (5) and not which go together: that is UNVERIFIED, as are the
+# two for offline and isolated, for which it has no detailStatus.
+PHASES: Final[dict[Phase, tuple[int, int]]] = {
+    "connected": (1, 14),
+    "offline": (0, 0),
+    "provisioning": (1, 10),
+    "upgrading": (1, 12),
+    "rebooting": (0, 13),
+    "pending": (2, 20),
+    "adopting": (2, 22),
+    "adoption failed": (2, 25),
+    "managed by others": (2, 26),
+    "heartbeat missed": (3, 30),
+    "isolated": (4, 40),
+}
+CONFIGURING: Final = 11
+OFF: Final[frozenset[Phase]] = frozenset({"offline", "rebooting"})
+"""Phases in which no packet passes either."""
+
+_macs = itertools.count(1)
+_rows = itertools.count(secrets.randbelow(10**8) + 10**8)
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """What the gateway can do. The real limits of the models are unknown (sheet 4), so they are parameters."""
+
+    model: str = "ER707-M2"
+    version: str = "1.2.3 Build 20250615 Rel.51218"
+    wireguard: bool = True
+    domains: bool = False
+    statistics: bool = True
+    interfaces: int = 10
+    peers: int = 100
+    subnets: int = 64
+
+
+class Gateway:
+    """One gateway. `lans`: its own address and prefix length in every LAN, such as 192.168.20.1/24.
+
+    `delay`: seconds from a write until it runs on the gateway; `lag`: seconds until the controller shows that it is at work
+    (whether it always does is unverified, sheet 5). `opens_lan` False: the gateway's firewall lets nothing from the tunnels
+    into its LANs until somebody adds a rule by hand (sheet 4, ACL).
+    """
+
+    wan = "wan"
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        firmware: Firmware | None = None,
+        mac: str | None = None,
+        public_hosts: Iterable[str] = (),
+        lans: Sequence[str] = ("192.168.0.1/24",),
+        phase: Phase = "connected",
+        delay: float = 0.0,
+        lag: float = 0.0,
+        opens_lan: bool = True,
+        boot_seconds: float = 60.0,
+    ) -> None:
+        self.name = name
+        self.firmware = firmware or Firmware()
+        self.mac = mac or "AA-BB-CC-" + "-".join(f"{byte:02X}" for byte in next(_macs).to_bytes(3, "big"))
+        self.public_hosts = frozenset(public_hosts)
+        self.addresses = tuple(lans)
+        self.delay, self.lag, self.boot_seconds = delay, lag, boot_seconds
+        self.opens_lan = opens_lan
+        self.failing_deliveries = 0
+        self.ether: Ether | None = None
+        self.strictness = Strictness()
+        self.port_forwards: dict[int, int] = {}
+        self.row_ids: dict[str, str] = {}
+        self._clock = Clock()
+        self._phase: Phase = phase
+        self._until: float | None = None
+        self._stored: tuple[Tunnel, ...] = ()
+        self._running: tuple[Tunnel, ...] = ()  # replaced as a whole: the ether reads it without a lock
+        self._due: float | None = None
+        self._written = 0.0
+        self._attached = False
+
+    # --- life ----------------------------------------------------------------------------------------------------------
+
+    def join(self, ether: Ether | None, clock: Clock, strictness: Strictness) -> None:
+        """Get a clock and, if there is one, an ether."""
+        self.ether, self._clock, self.strictness = ether, clock, strictness
+        self._power()
+
+    def leave(self) -> None:
+        """Off the ether."""
+        if self._attached and self.ether is not None:
+            self._attached = False
+            self.ether.detach(self)
+
+    @property
+    def phase(self) -> Phase:
+        """Where it stands with its controller, deliveries apart."""
+        return self._phase
+
+    def enter(self, phase: Phase, seconds: float | None = None) -> None:
+        """Be in this phase, for so many seconds, else until told otherwise. Coming back, it gets what was stored meanwhile."""
+        self._phase = phase
+        self._until = None if seconds is None else self._clock.now() + seconds
+        self._due = None
+        self._power()
+        if phase == "connected" and self._stored != self._running:
+            self._begin(self.delay)
+        self.tick()
+
+    def reboot(self) -> None:
+        """Tunnels, counters and row ids start again; what runs comes from flash, what is stored is delivered afterwards."""
+        self.row_ids.clear()
+        self.enter("rebooting", self.boot_seconds)
+
+    def force_provision(self) -> None:
+        """Everything is pushed again; traffic is interrupted (sheet 5)."""
+        self._phase, self._until = "provisioning", self._clock.now() + self.delay
+        self._due = None
+        for tunnel in self._running:
+            self._forget(tunnel.name, tunnel.peers)
+        self.tick()
+
+    def _power(self) -> None:
+        if self.ether is None:
+            return
+        if self._phase in OFF and self._attached:
+            self.leave()
+        elif self._phase not in OFF and not self._attached:
+            self._attached = True
+            self.ether.attach(self)
+
+    # --- delivery ------------------------------------------------------------------------------------------------------
+
+    def store(self, tunnels: tuple[Tunnel, ...]) -> None:
+        """The controller's copy is now this. It is delivered after the delay, or when the gateway is there again."""
+        self._stored = tunnels
+        if self._phase == "connected":
+            self._begin(self.delay)
+            self.tick()
+
+    def _begin(self, delay: float) -> None:
+        self._written = self._clock.now()
+        self._due = self._written + delay
+
+    @property
+    def next(self) -> float | None:
+        """When something is due, on the clock; None if nothing is."""
+        return min((at for at in (self._due, self._until) if at is not None), default=None)
+
+    def tick(self) -> None:
+        """Let what is due happen."""
+        now = self._clock.now()
+        if self._until is not None and self._until <= now:
+            came_from, self._phase, self._until = self._phase, "connected", None
+            self._power()
+            if came_from == "provisioning":
+                self._due = now
+            elif self._stored != self._running:
+                self._begin(self.delay)
+        if self._due is not None and self._due <= now:
+            self._due = None
+            self._arrive()
+
+    def _arrive(self) -> None:
+        if self.failing_deliveries > 0:
+            self.failing_deliveries -= 1
+            return  # the controller shows 14 again all the same: only statistics tell (sheet 5)
+        before = {tunnel.id: tunnel for tunnel in self._running}
+        now = tuple(self._resolved(tunnel) for tunnel in self._stored)
+        self._running = now
+        for tunnel in now:
+            self._disturb(before.pop(tunnel.id, None), tunnel)
+        for tunnel in before.values():
+            self._forget(tunnel.name, tunnel.peers)
+        if self.ether is not None and self._attached:
+            self.ether.touch(self)
+
+    def _resolved(self, tunnel: Tunnel) -> Tunnel:
+        """Names become addresses when settings arrive, and stay so (whether it looks again is unverified, sheet 4)."""
+        if self.strictness.reresolves or self.ether is None:
+            return tunnel
+        return replace(tunnel, peers=tuple(self._looked_up(peer) for peer in tunnel.peers))
+
+    def _looked_up(self, peer: Peer) -> Peer:
+        if not peer.end_point or is_address(peer.end_point) or self.ether is None:
+            return peer
+        found = self.ether.resolve(peer.end_point)
+        return peer if found is None else replace(peer, end_point=found)
+
+    def _disturb(self, before: Tunnel | None, after: Tunnel) -> None:
+        if before is None or before == after:
+            return
+        interface = replace(before, peers=()) != replace(after, peers=())
+        if interface or self.strictness.flap == "interface":
+            self._forget(before.name, before.peers)
+            return
+        kept = {_session_of(peer) for peer in after.peers}
+        self._forget(before.name, [peer for peer in before.peers if _session_of(peer) not in kept])
+
+    def _forget(self, interface: str, peers: Iterable[Peer]) -> None:
+        if self.ether is not None:
+            for peer in peers:
+                self.ether.forget(self, interface, peer.public_key)
+
+    @property
+    def running(self) -> tuple[Tunnel, ...]:
+        """What runs on the gateway."""
+        return self._running
+
+    @property
+    def delivered(self) -> bool:
+        """True if what runs is what is stored. No read of the API says so."""
+        return len(self._running) == len(self._stored) and all(
+            self._resolved(stored) == running for stored, running in zip(self._stored, self._running, strict=True)
+        )
+
+    @property
+    def status(self) -> tuple[int, int]:
+        """`status` and `detailStatus`."""
+        status, detail = PHASES[self._phase]
+        if self._phase == "connected" and self._due is not None and self._clock.now() >= self._written + self.lag:
+            detail = CONFIGURING
+        return status, detail
+
+    @property
+    def connected(self) -> bool:
+        """True if the controller can reach it."""
+        return PHASES[self._phase][0] == 1
+
+    # --- what the controller shows -------------------------------------------------------------------------------------
+
+    def row(self) -> Json:
+        """Of the device list."""
+        status, detail = self.status
+        return {
+            "mac": self.mac,
+            "name": self.name,
+            "type": "gateway",
+            "model": self.firmware.model,
+            "showModel": f"{self.firmware.model} v1.0",
+            "firmwareVersion": self.firmware.version,
+            "ip": self.addresses[0].partition("/")[0] if self.addresses else "",
+            "status": status,
+            "detailStatus": detail,
+        }
+
+    def row_id(self, key: str) -> str:
+        """Id of a status row: numeric, of its own, new after a reboot."""
+        return self.row_ids.setdefault(key, str(next(_rows)))
+
+    def handshake(self, tunnel: Tunnel, peer: Peer) -> Handshake | None:
+        """The latest of this peer, None if there never was one."""
+        return None if self.ether is None else self.ether.handshake(self, tunnel.name, peer.public_key)
+
+    # --- what the ether sees: no locks here ------------------------------------------------------------------------------
+
+    @property
+    def lans(self) -> tuple[str, ...]:
+        """Prefixes behind it."""
+        return tuple(str(ip_interface(one).network) for one in self.addresses)
+
+    def wireguard(self) -> Sequence[SimInterface]:
+        """What runs. Allowed addresses install routes (sheet 4); a bare tunnel address makes none (2.1, unverified)."""
+        return [
+            SimInterface(
+                tunnel.name,
+                tunnel.public_key,
+                tunnel.listen_port,
+                peers=[_on_ether(peer) for peer in tunnel.peers if peer.status],
+                addresses=(tunnel.local_ip if "/" in tunnel.local_ip else str(ip_interface(tunnel.local_ip)),),
+            )
+            for tunnel in self._running
+            if tunnel.status
+        ]
+
+    def owns(self, address: str) -> bool:
+        """Its addresses in its LANs."""
+        return any(one.partition("/")[0] == address for one in self.addresses)
+
+    def admits(self, packet: Packet) -> bool:
+        """It does not answer for its LAN addresses to packets out of a tunnel (sheet 4, ACL)."""
+        return not (packet.in_interface not in (None, "lan", self.wan) and self.owns(packet.target))
+
+    def forwards(self, packet: Packet) -> bool:
+        """Tunnel to LAN only when opened; everything else passes."""
+        inwards = packet.in_interface not in (None, "lan", self.wan) and packet.out_interface == "lan"
+        return self.opens_lan or packet.established or not inwards
+
+
+def _session_of(peer: Peer) -> tuple[object, ...]:
+    """What a session hangs on. The id is one of it: a peer that was replaced is a new one."""
+    return (peer.id, peer.public_key, peer.preshared_key or None, peer.end_point, peer.end_point_port, peer.status)
+
+
+def _on_ether(peer: Peer) -> SimPeer:
+    endpoint = (peer.end_point, peer.end_point_port) if peer.end_point and peer.end_point_port else None
+    return SimPeer(peer.public_key, endpoint, peer.keep_alive, peer.preshared_key or None, peer.allow_address)
