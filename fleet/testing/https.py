@@ -110,6 +110,7 @@ class HttpsServer:
         self.seen: list[HttpRequest] = []
         self._counters = _Counters()
         self._open: set[socket.socket] = set()
+        self._silent: set[socket.socket] = set()
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -179,6 +180,9 @@ class HttpsServer:
         """Every open connection breaks now."""
         with self._counters.lock:
             dropped, self._open = list(self._open), set()
+            silent, self._silent = self._silent, set()
+        for client in silent:
+            _close(client)
         for client in dropped:
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
@@ -208,7 +212,9 @@ class HttpsServer:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self.faults.drop_at_connect:
                 self._forget(client)
-            elif not self.faults.no_tls:
+            elif self.faults.no_tls:
+                self._silent.add(client)
+            else:
                 threading.Thread(target=self._serve, args=(client, number), name="https-connection", daemon=True).start()
 
     def _serve(self, client: socket.socket, number: int) -> None:

@@ -113,7 +113,7 @@ class RestTransport(Transport):
         """What is shared with others of the same address, identity, account and dialect."""
         access = way.access
         account = (access.username, access.password, access.api_key, access.api_secret)
-        key = (str(way.address), access.via, access.tls_fingerprint, account, id(rest))
+        key = (str(way.address), access.via, access.tls_fingerprint, account, repr(rest))
         with self._lock:
             endpoint, _ = self._endpoints.get(key) or (Endpoint(rest), way)
             self._endpoints[key] = endpoint, way
