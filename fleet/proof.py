@@ -11,16 +11,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeGuard
+from functools import partial
+from ipaddress import ip_address
+from typing import Protocol, TypeGuard
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from . import engine
-from .changes import AddInterface, AddPeer, Change, SetInterface, SetPeer
+from .changes import AddAddress, AddInterface, AddPeer, AddRoute, Change, SetInterface, SetPeer
 from .driver import Observed
-from .errors import FleetError, RouterError
+from .errors import FleetError, IdentityChanged, RouterError
 from .liveness import FRESH_SECONDS
-from .model import Peer, PublicKey
+from .model import IPAddress, IPNetwork, Peer, PublicKey
 from .runner import Runner
 
 CLOCK_STEP = 1.0
@@ -31,6 +33,12 @@ OWN_ATTEMPT_SECONDS = 12.0
 
 PROOF_SECONDS = 20.0
 """How long tunnels and carried routers get to come back: three handshake attempts (every 5 s) and a margin."""
+
+
+class ConnectAt(Protocol):
+    """Opens a new connection to a router at one of its addresses. Raises RouterError."""
+
+    def __call__(self, name: str, *, address: IPAddress) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,11 @@ def living(observed: Observed) -> Iterable[PublicKey]:
 
 @dataclass(slots=True)
 class Proof:
-    """Judges routers of one run. `carried` names whose management a router carries; `connect` opens a new connection to one."""
+    """Judges routers of one run. `carried` names whose management a router carries; `connect` opens a new connection to one.
+
+    `moving` are routers that get another overlay address and are managed by it: they must answer there before the change
+    is confirmed. `connect_at` opens a new connection to a router at such an address.
+    """
 
     before: Before
     carried: Mapping[str, frozenset[str]]
@@ -67,6 +79,8 @@ class Proof:
     names: Mapping[PublicKey, str]
     seconds: float = PROOF_SECONDS
     broken: dict[str, tuple[float, frozenset[PublicKey]]] = field(default_factory=dict)
+    moving: frozenset[str] = frozenset()
+    connect_at: ConnectAt | None = None
 
     def healthy(self, router: engine.Router, changes: Iterable[Change], began: float) -> str:
         """What is wrong after `changes` that were begun at `began` (monotonic seconds), empty if nothing is."""
@@ -76,7 +90,30 @@ class Proof:
             for change in changes
             if isinstance(change, SetPeer) and "endpoint" in change.differing and change.wanted.endpoint is not None
         }
-        return self._tunnels(router, frozenset(breaking(changes, router)), moved, began) or self._management(router)
+        return (
+            self._loop(router, changes)
+            or self._tunnels(router, frozenset(breaking(changes, router)), moved, began)
+            or self._management(router)
+            or self._moved(router, changes)
+        )
+
+    def _loop(self, router: engine.Router, changes: Iterable[Change]) -> str:
+        """Tunnels whose own packets the change leads into a tunnel.
+
+        Measured with wireguard-go: the session in use goes on, because replies leave by the interface they came in by; the
+        next restart has nobody left to dial. An endpoint that is a name shows its address only here.
+        """
+        assert router.observed is not None
+        gained = frozenset(_gained(changes, derived=router.limits.routes == "derived"))
+        for key, address in _met(router.observed):
+            ways = [prefix for prefix in gained if prefix.version == address.version and address in prefix]
+            beside = [prefix for prefix in router.observed.connected if address in prefix]
+            longest = max((prefix.prefixlen for prefix in beside), default=0)
+            for prefix in ways:
+                if prefix.prefixlen > longest:
+                    who = self.names.get(key, f"{key[:8]}...")
+                    return f"the tunnel to {who} would carry its own packets: its endpoint {address} lies inside {prefix}"
+        return ""
 
     # ----------------------------------------------------------------------------------------------- tunnels
     def _tunnels(
@@ -162,7 +199,20 @@ class Proof:
         said = error.summary if isinstance(error, FleetError) else str(error)
         return f"{silent[0]}{more} answered before the change and does not any more: {said}"
 
-    def _answers(self, name: str) -> bool:
+    def _moved(self, router: engine.Router, changes: Iterable[Change]) -> str:
+        """A new overlay address at which somebody else answers, or nobody: from the next connection on it would be lost."""
+        managed = self.moving & self.before.answered & self.carried.get(router.name, frozenset())
+        if self.connect_at is None or router.name not in managed:
+            return ""
+        for address in sorted(str(change.address.ip) for change in changes if isinstance(change, AddAddress)):
+            try:
+                self._answers(router.name, partial(self.connect_at, address=ip_address(address)))
+            except RouterError as error:
+                return f"does not answer at its new address {address}: {error.summary.removeprefix(f'{router.name}: ')}"
+        return ""
+
+    def _answers(self, name: str, connect: Callable[[str], None] | None = None) -> bool:
+        connect = connect or self.connect
         attempts = Retrying(
             retry=retry_if_result(lambda reached: not reached), wait=wait_fixed(1), stop=stop_after_delay(self.seconds)
         )
@@ -170,7 +220,9 @@ class Proof:
 
         def reach() -> bool:
             try:
-                self.connect(name)
+                connect(name)
+            except IdentityChanged:
+                raise  # somebody else answers there: waiting changes nothing
             except RouterError as error:
                 last[:] = [error]
                 return False
@@ -196,6 +248,25 @@ def breaking(changes: Iterable[Change], router: engine.Router) -> Iterable[Publi
                 yield from _peers(router, change.interface)
             case _:
                 pass
+
+
+def _gained(changes: Iterable[Change], *, derived: bool) -> Iterable[IPNetwork]:
+    """Prefixes that go into a tunnel by these changes: new routes, or allowed IPs where the vendor derives routes from them."""
+    for change in changes:
+        if isinstance(change, AddRoute):
+            yield change.wanted.prefix
+        elif derived and isinstance(change, SetPeer):
+            yield from change.wanted.allowed_ips - change.old.allowed_ips
+        elif derived and isinstance(change, AddPeer):
+            yield from change.wanted.allowed_ips
+
+
+def _met(observed: Observed) -> Iterable[tuple[PublicKey, IPAddress]]:
+    """Where the peers with a session are met now."""
+    for peers in observed.live.values():
+        for key, live in peers.items():
+            if live.handshake_age is not None and live.endpoint is not None and live.endpoint.ip is not None:
+                yield key, live.endpoint.ip
 
 
 def _peers(router: engine.Router, interface: str) -> Iterable[PublicKey]:

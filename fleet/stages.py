@@ -7,7 +7,6 @@ one. In between it is reached at the old address and confirmed on the new one.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -33,9 +32,10 @@ class Moves:
         """The same for some of the routers."""
         return Moves({name: self.addresses[name] for name in names if name in self.addresses}, self.keys)
 
-    def hosts(self, key: PublicKey) -> frozenset[IPNetwork]:
-        """The old host prefixes of the router with this key."""
-        return frozenset(ipaddress.ip_network(address) for address in self.addresses.get(self.keys.get(key, ""), ()))
+    def leads_to(self, prefix: IPNetwork) -> bool:
+        """True if an old address of anybody lies in this prefix."""
+        old = (address for addresses in self.addresses.values() for address in addresses)
+        return any(address.version == prefix.version and address in prefix for address in old)
 
 
 def moves(
@@ -65,16 +65,18 @@ def union(configuration: Configuration, name: str, moving: Moves, stored: Config
 
 def _union(interface: Interface, old: frozenset[IPAddress], moving: Moves, held: Interface | None) -> Interface:
     kept = frozenset(address for address in held.addresses if address.ip in old) if held is not None else frozenset()
-    peers = {key: _both(peer, moving, held) for key, peer in interface.peers.items()}
+    wanted = frozenset(prefix for peer in interface.peers.values() for prefix in peer.allowed_ips)
+    peers = {key: _both(peer, moving, held, wanted) for key, peer in interface.peers.items()}
     openings = {identity: _open_to(opening, held) for identity, opening in interface.openings.items()}
     return replace(interface, addresses=interface.addresses | kept, peers=peers, openings=openings)
 
 
-def _both(peer: Peer, moving: Moves, held: Interface | None) -> Peer:
-    """A peer that moves keeps the old host addresses that it has here now; nobody else's are taken."""
+def _both(peer: Peer, moving: Moves, held: Interface | None, wanted: frozenset[IPNetwork]) -> Peer:
+    """A peer keeps what leads to old addresses through it now: hosts, or the old overlay prefix. What others get is theirs."""
     before = held.peers.get(peer.public_key) if held is not None else None
-    kept = moving.hosts(peer.public_key) & (before.allowed_ips if before is not None else frozenset())
-    return replace(peer, allowed_ips=peer.allowed_ips | kept) if kept - peer.allowed_ips else peer
+    had = before.allowed_ips if before is not None else frozenset()
+    kept = frozenset(prefix for prefix in had - wanted if moving.leads_to(prefix))
+    return replace(peer, allowed_ips=peer.allowed_ips | kept) if kept else peer
 
 
 def _open_to(opening: Opening, held: Interface | None) -> Opening:

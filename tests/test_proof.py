@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_interface, ip_network
 from typing import Any
 
 import pytest
 from toy_router import Call, ToyDriver, ToyRouter
 
-from fleet import Endpoint, Interface, Live, Observed, Peer, PublicKey, Target, engine
-from fleet.changes import AddInterface, AddPeer, Change, Reapply, RemovePeer, SetInterface, SetPeer
-from fleet.errors import Rejected, Unreachable
+from fleet import Endpoint, Interface, Limits, Live, Observed, Peer, PublicKey, Route, Target, engine
+from fleet.changes import AddAddress, AddInterface, AddPeer, AddRoute, Change, Reapply, RemovePeer, SetInterface, SetPeer
+from fleet.errors import IdentityChanged, Rejected, Unreachable
 from fleet.proof import Before, Proof, breaking
 from fleet.runner import LocalRunner
 from fleet.testing.cases import HUB, INTERFACE, OVERLAY, A, public_key
@@ -183,6 +184,39 @@ def test_which_changes_break_the_session_with_a_peer_that_stays(change: Change, 
     assert list(breaking((change,), subject)) == ([FAR] if breaks else [])
 
 
+# --------------------------------------------------------------------------------------------------------------- loops
+def loop(prefix: str, *, met: str = "198.51.100.10", connected: str = "10.0.0.0/24") -> str:
+    """What is said when a route to `prefix` is new and the hub is met at `met`."""
+    there = {INTERFACE: {FAR: Live(FRESH, endpoint=Endpoint(met, 51820))}}
+    read = replace(observed([HUB], {}), live=there, connected=(ip_network(connected),))
+    subject, _ = router(read)
+    change = AddRoute(interface=INTERFACE, wanted=Route(ip_network(prefix)))
+    return proof(FAR).healthy(subject, (change,), time.monotonic())
+
+
+def test_a_route_that_leads_a_tunnel_into_itself_is_no_success_although_the_session_lives_on():
+    assert loop("198.51.100.0/24") == (
+        "the tunnel to hub would carry its own packets: its endpoint 198.51.100.10 lies inside 198.51.100.0/24"
+    )
+
+
+def test_a_route_to_somewhere_else_leads_no_tunnel_into_itself():
+    assert loop("203.0.113.0/24") == ""
+    assert loop("2001:db8::/32") == ""
+
+
+def test_a_peer_on_the_same_link_is_met_there_whatever_wider_prefix_goes_into_the_tunnel():
+    assert loop("198.51.0.0/16", connected="198.51.100.0/24") == ""
+
+
+def test_where_routes_follow_allowed_ips_those_are_looked_at():
+    there = {INTERFACE: {FAR: Live(FRESH, endpoint=Endpoint("198.51.100.10", 51820))}}
+    subject, _ = router(replace(observed([HUB], {}), live=there, limits=Limits(routes="derived")))
+    wider = replace(HUB, allowed_ips=HUB.allowed_ips | {ip_network("198.51.100.0/24")})
+    change = SetPeer(interface=INTERFACE, old=HUB, wanted=wider)
+    assert "its own packets" in proof(FAR).healthy(subject, (change,), time.monotonic())
+
+
 # ---------------------------------------------------------------------------------------------------------- management
 def test_routers_managed_through_it_must_answer_on_new_connections():
     asked: list[str] = []
@@ -233,6 +267,54 @@ def test_a_router_does_not_prove_its_own_management_twice():
     asked: list[str] = []
     subject, _ = router(observed([], {}))
     proof(carried=("subject",), answered=("subject",), connect=asked.append).healthy(subject, (), time.monotonic())
+    assert asked == []
+
+
+# -------------------------------------------------------------------------------------------------------- new addresses
+def moved(
+    connect_at: Callable[..., None], *, moving: Iterable[str] = ("subject",), carried: Iterable[str] = ("subject",)
+) -> str:
+    """What is said of a router that got 10.100.5.5 and is connected to there."""
+    subject, _ = router(observed([], {}))
+    told = proof(answered=("subject",), carried=carried)
+    told.moving, told.connect_at = frozenset(moving), connect_at
+    change = AddAddress(interface=INTERFACE, address=ip_interface("10.100.5.5/20"))
+    return told.healthy(subject, (change,), time.monotonic())
+
+
+def test_a_router_that_moves_must_answer_at_its_new_address():
+    asked: list[str] = []
+    assert moved(lambda name, address: asked.append(f"{name} {address}")) == ""
+    assert asked == ["subject 10.100.5.5"]
+
+
+def test_a_new_address_at_which_nobody_answers_is_no_success():
+    def silent(name: str, *, address: Any) -> None:
+        raise Unreachable("no answer: 10.100.5.5:22: timed out")
+
+    assert moved(silent) == "does not answer at its new address 10.100.5.5: no answer: 10.100.5.5:22: timed out"
+
+
+def test_a_new_address_at_which_somebody_else_answers_is_not_tried_again():
+    asked: list[str] = []
+
+    def other(name: str, *, address: Any) -> None:
+        asked.append(name)
+        raise IdentityChanged("subject: 10.100.5.5:22 shows another host key", "")
+
+    assert "shows another host key" in moved(other)
+    assert asked == ["subject"]
+
+
+def test_a_first_address_is_not_asked_for_answers():
+    asked: list[str] = []
+    assert moved(lambda name, address: asked.append(name), moving=()) == ""
+    assert asked == []
+
+
+def test_a_router_that_is_not_managed_by_its_overlay_address_need_not_answer_there():
+    asked: list[str] = []
+    assert moved(lambda name, address: asked.append(name), carried=("pune",)) == ""
     assert asked == []
 
 

@@ -1,0 +1,88 @@
+"""The union state of a move: whatever led to the old overlay addresses leads there until all have the new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_interface, ip_network
+from typing import Any
+
+from fleet import Interface, Management, Peer
+from fleet.model import Configuration
+from fleet.stages import Moves, moves, union
+from fleet.testing.cases import public_key
+
+HUB, SPOKE, OTHER = (public_key(name) for name in ("hq", "pune", "delhi"))
+KEYS = {"hq": HUB, "pune": SPOKE, "delhi": OTHER}
+
+
+def interface(owner: str, addresses: str, peers: Mapping[Any, str], **attributes: Any) -> Configuration:
+    """wg0 of `owner`; `peers` are allowed IPs by key."""
+    held = {key: Peer(key, allowed_ips=frozenset(map(ip_network, allowed.split()))) for key, allowed in peers.items()}
+    return {
+        "wg0": Interface(
+            "wg0", KEYS[owner], 51820, 1420, addresses=frozenset(map(ip_interface, addresses.split())), peers=held, **attributes
+        )
+    }
+
+
+def moving(**old: str) -> Moves:
+    """Routers by name that leave these addresses."""
+    before = {name: tuple(map(ip_address, addresses.split())) for name, addresses in old.items()}
+    return moves(before, dict.fromkeys(KEYS, (ip_address("10.101.0.9"),)), KEYS)
+
+
+def allowed(configuration: Configuration, key: Any) -> set[str]:
+    return set(map(str, configuration["wg0"].peers[key].allowed_ips))
+
+
+def test_a_router_that_moves_has_both_addresses():
+    stored = interface("pune", "10.100.0.2/20", {})
+    both = union(interface("pune", "10.100.0.99/20", {}), "pune", moving(pune="10.100.0.2"), stored)
+    assert set(map(str, both["wg0"].addresses)) == {"10.100.0.2/20", "10.100.0.99/20"}
+
+
+def test_its_hub_accepts_both_hosts():
+    stored = interface("hq", "10.100.0.1/20", {SPOKE: "10.100.0.2/32 192.168.11.0/24"})
+    wanted = interface("hq", "10.100.0.1/20", {SPOKE: "10.100.0.99/32 192.168.11.0/24"})
+    both = union(wanted, "hq", moving(pune="10.100.0.2"), stored)
+    assert allowed(both, SPOKE) == {"10.100.0.2/32", "10.100.0.99/32", "192.168.11.0/24"}
+
+
+def test_a_spoke_keeps_the_old_overlay_prefix_while_the_overlay_is_renumbered():
+    stored = interface("pune", "10.100.0.2/20", {HUB: "10.100.0.0/20 192.168.0.0/16"})
+    wanted = interface("pune", "10.101.0.2/20", {HUB: "10.101.0.0/20 192.168.0.0/16"})
+    both = union(wanted, "pune", moving(hq="10.100.0.1", pune="10.100.0.2"), stored)
+    assert allowed(both, HUB) == {"10.100.0.0/20", "10.101.0.0/20", "192.168.0.0/16"}
+
+
+def test_an_old_prefix_that_leads_nowhere_any_more_is_not_kept():
+    stored = interface("pune", "10.100.0.2/20", {HUB: "10.100.0.0/20 172.16.0.0/12"})
+    wanted = interface("pune", "10.101.0.2/20", {HUB: "10.101.0.0/20"})
+    both = union(wanted, "pune", moving(hq="10.100.0.1", pune="10.100.0.2"), stored)
+    assert allowed(both, HUB) == {"10.100.0.0/20", "10.101.0.0/20"}
+
+
+def test_an_old_host_that_another_peer_gets_is_that_peers():
+    stored = interface("hq", "10.100.0.1/20", {SPOKE: "10.100.0.2/32", OTHER: "10.100.0.3/32"})
+    wanted = interface("hq", "10.100.0.1/20", {SPOKE: "10.100.0.99/32", OTHER: "10.100.0.2/32"})
+    both = union(wanted, "hq", moving(pune="10.100.0.2", delhi="10.100.0.3"), stored)
+    assert allowed(both, SPOKE) == {"10.100.0.99/32"}
+    assert allowed(both, OTHER) == {"10.100.0.2/32", "10.100.0.3/32"}
+
+
+def test_management_stays_open_to_the_jumps_old_address():
+    def opened(source: str) -> Any:
+        one = Management(22, frozenset({ip_network(source)}))
+        return {one.identity: one}
+
+    stored = interface("pune", "10.100.0.2/20", {}, openings=opened("10.100.0.1/32"))
+    wanted = interface("pune", "10.100.0.2/20", {}, openings=opened("10.101.0.1/32"))
+    both = union(wanted, "pune", moving(hq="10.100.0.1"), stored)
+    (opening,) = both["wg0"].openings.values()
+    assert isinstance(opening, Management)
+    assert set(map(str, opening.sources)) == {"10.100.0.1/32", "10.101.0.1/32"}
+
+
+def test_a_first_address_is_no_move():
+    assert not moves({"pune": ()}, {"pune": (ip_address("10.100.0.2"),)}, KEYS)
+    assert not moves({"new": (ip_address("10.100.0.9"),)}, {"new": (ip_address("10.100.0.2"),)}, KEYS)
