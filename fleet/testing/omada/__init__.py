@@ -1,7 +1,7 @@
 """A simulated TP-Link Omada controller with many sites, on real HTTPS; every gateway is a node of the ether."""
 
+from ..certificates import Certificate, self_signed
 from .access import ADMIN, VIEWER, Application
-from .certificates import Certificate, self_signed
 from .device import OmadaGateway
 from .faults import Counters, Fault
 from .gateway import Firmware, Gateway

@@ -11,7 +11,6 @@ from .web import Asked
 Kind: TypeAlias = Literal[
     "drop_before",
     "drop_after",
-    "reset",
     "half",
     "stall",
     "500",
@@ -32,9 +31,9 @@ BEFORE: Final = {"drop_before", "500", "html", "refuse", "expire_token", "revoke
 class Fault:
     """One planned failure.
 
-    drop_before    hang up before the request is looked at
-    drop_after     do it, hang up without a reply
-    reset, half    do it, then reset the connection, the second after half of the reply
+    drop_before    do nothing, reset the connection
+    drop_after     do it, reset the connection instead of a reply
+    half           do it, hang up after half of the reply
     stall          do it, say nothing more on this connection
     500            do nothing, HTTP 500
     html           do nothing, HTTP 200 with a login page (sheet 3)

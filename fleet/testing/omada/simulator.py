@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Final
 
+from ..certificates import Certificate, self_signed
 from ..ether import Clock, Ether
 from .access import Application
-from .certificates import Certificate, self_signed
 from .codes import Refused
 from .controller import Controller
 from .faults import BEFORE, Counters, Fault, Kind, When
@@ -63,7 +63,7 @@ class OmadaSimulator:
             refresh_tokens=refresh_tokens,
         )
         self.sites = {site.name: site for site in made}
-        self.certificate = certificate or self_signed()
+        self.certificate = certificate or self_signed("omada")
         self.latency = 0.0
         self.log: list[Asked] = []
         self.host, self.port = "127.0.0.1", 0
@@ -162,6 +162,13 @@ class OmadaSimulator:
         if self._server is not None:
             self._server.hang_up()
 
+    def set_offline(self, offline: bool = True) -> None:
+        """The controller is off, its gateways are not: nothing listens. False: back on the same port."""
+        if self._server is not None and offline:
+            self._server.pause()
+        elif self._server is not None:
+            self._server.resume()
+
     def fault(self, when: When, kind: Kind, *, code: int = -1, times: int = 1) -> None:
         """Plan a failure: at the nth request from now, at `METHOD end-of-path`, or where a test of the request says so."""
         self._faults.append(Fault(when, kind, code, times))
@@ -194,7 +201,7 @@ class OmadaSimulator:
     def _instead(self, fault: Fault) -> Answered | None:
         match fault.kind:
             case "drop_before":
-                return Answered(manner="drop")
+                return Answered(manner="reset")
             case "500":
                 return Answered(500, b"Internal Server Error", "text/plain")
             case "html":
@@ -230,8 +237,8 @@ class OmadaSimulator:
 def _afterwards(fault: Fault, answered: Answered) -> Answered:
     match fault.kind:
         case "drop_after":
-            return Answered(manner="drop")
-        case "reset" | "half" | "stall":
+            return Answered(manner="reset")
+        case "half" | "stall":
             return Answered(answered.status, answered.body, answered.content_type, manner=fault.kind)
         case "lost_reply":
             return as_json({"errorCode": -1, "msg": "General failure."})

@@ -32,7 +32,7 @@ def test_every_controller_has_a_certificate_of_its_own(controller):
 def test_a_changed_certificate_is_seen_by_the_next_connection(client):
     simulator = client().simulator
     before = simulator.certificate
-    simulator.present(self_signed(expired=True))
+    simulator.present(self_signed("omada", expired=True))
     context = ssl.create_default_context(cadata=before.certificate_pem)
     wire = http.client.HTTPSConnection(simulator.host, simulator.port, context=context, timeout=5)
     with pytest.raises(ssl.SSLCertVerificationError):
