@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from .errors import ConnectionLost, Rejected, RouterError, Unreachable
 from .model import Secret
+from .shared import SharedAnswers
 
 Part: TypeAlias = str | Secret
 Body: TypeAlias = "str | int | float | bool | None | Secret | Sequence[Body] | Mapping[str, Body]"
@@ -224,7 +225,8 @@ class RouterLink:
     """A Link over a real connection, opened on first use and again after a loss where repeating is safe.
 
     `check` is the driver's own test of replies that say "200, failed". `observer` sees every exchange (recording,
-    counting); it is called with the request, the reply or error, and the seconds it took.
+    counting); it is called with the request, the reply or error, and the seconds it took. `shared` holds the answers that all
+    links to one endpoint have in common; None: every request is sent.
     """
 
     READ_ATTEMPTS = 3
@@ -236,12 +238,16 @@ class RouterLink:
         *,
         check: Check = _no_check,
         observer: Observer | None = None,
+        shared: SharedAnswers | None = None,
     ) -> None:
         self._target = target
         self._connect = connect
         self._check = check
         self._observer = observer
         self._session: Session | None = None
+        self._shared = shared
+        self._since = 0
+        self._had: dict[str, int] = {}
 
     @property
     def target(self) -> Target:
@@ -298,24 +304,49 @@ class RouterLink:
         self._connect = wrap(self._connect)
 
     def fresh(self) -> None:
-        """Drop the connection; the next request opens a new one."""
+        """Drop the connection; the next request opens a new one, and no answer from before is good enough any more."""
+        if self._shared is not None:
+            self._since = self._shared.now()
+        self._drop()
+
+    close = fresh
+
+    def _drop(self) -> None:
         session, self._session = self._session, None
         if session is not None:
             session.close()
 
-    close = fresh
-
     def _exchange(self, requests: Sequence[Request], which: list[int], outcome: list[Reply | RouterError | None]) -> None:
+        own = []
+        for index in which:
+            if self._shared is not None and requests[index].shared and requests[index].reads:
+                outcome[index] = self._asked(self._shared, requests[index])
+            else:
+                own.append(index)
+        replies = self._sent([requests[index] for index in own]) if own else []
+        for index, reply in zip(own, replies, strict=True):
+            outcome[index] = reply
+
+    def _asked(self, shared: SharedAnswers, request: Request) -> Reply | RouterError:
+        """The answer to a shared request: no older than the last one this link had to it."""
+        since = max(self._since, self._had.get(repr(request), 0))
+        reply = shared.ask(request, since, lambda: self._sent([request])[0])
+        self._had[repr(request)] = shared.now()
+        return reply
+
+    def _sent(self, requests: Sequence[Request]) -> list[Reply | RouterError]:
         session = self.session
         began = time.monotonic()
-        replies = session.send([requests[index] for index in which])
+        replies = session.send(requests)
         took = time.monotonic() - began
-        for index, reply in zip(which, replies, strict=True):
-            outcome[index] = self._checked(requests[index], reply)
-            if self._observer is not None:
-                self._observer(requests[index], reply, took)
+        if self._observer is not None:
+            for request, reply in zip(requests, replies, strict=True):
+                self._observer(request, reply, took)
+        if self._shared is not None and not all(request.reads for request in requests):
+            self._shared.wrote()
         if any(isinstance(reply, ConnectionLost) for reply in replies):
-            self.fresh()
+            self._drop()
+        return [self._checked(request, reply) for request, reply in zip(requests, replies, strict=True)]
 
     def _checked(self, request: Request, reply: Reply | RouterError) -> Reply | RouterError:
         if isinstance(reply, Reply):

@@ -22,6 +22,7 @@ from .local import connected_prefix
 from .model import Fact, Fleet, Jump, Router, Secret
 from .plugins import Registry
 from .secrets import Resolver
+from .shared import SharedAnswers
 from .state import State
 from .transports import Transport
 from .transports.hostkeys import KNOWN_HOSTS, fingerprint
@@ -57,6 +58,7 @@ class Reach:
         self._confirmed = frozenset(state.confirmed_all(self._overlay))
         self._links: list[RouterLink] = []
         self._transports: dict[str, Transport] = {}
+        self._shared: dict[object, SharedAnswers] = {}
         self._lock = threading.Lock()
 
     def driver(self, name: str) -> Driver:
@@ -90,7 +92,7 @@ class Reach:
                 self._pin(name, _kind(driver), session.identity, str(session.address))
             return session
 
-        link = RouterLink(target, connect, check=driver.check)
+        link = RouterLink(target, connect, check=driver.check, shared=self._answers(router, driver))
         with self._lock:
             self._links.append(link)
         return engine.Router(name, self._overlay, driver, link, emit=self._emit, renew=lambda: self._pool.fresh(name))
@@ -133,6 +135,14 @@ class Reach:
             if name not in self._transports:
                 self._transports[name] = self._registry.transport(name)
             return self._transports[name]
+
+    def _answers(self, router: Router, driver: Driver) -> SharedAnswers:
+        """What routers behind one endpoint share: the same way to it, and the same account there."""
+        account = (router.username, router.password, router.api_key, router.api_secret)
+        at = self._at.get(router.name)
+        key = (driver.name, router.hosts if at is None else at, router.port, router.via if at is None else (), account)
+        with self._lock:
+            return self._shared.setdefault(key if router.hosts or at else router.name, SharedAnswers())
 
     # ------------------------------------------------------------------------------------------------- access
     def access(self, name: str) -> Access:
