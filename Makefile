@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 # What the lab needs and a fresh Debian lacks. Without root the lab says so and is skipped.
-PACKAGES := wireguard-go wireguard-tools nftables iptables iproute2 openssh-server iputils-ping conntrack procps postgresql
+PACKAGES := busybox wireguard-go wireguard-tools nftables iptables iproute2 openssh-server iputils-ping conntrack procps postgresql
 system:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  missing=""; for package in $(PACKAGES); do \

@@ -18,7 +18,8 @@ class Faults:
     credentials are refused. `drop_before_exec`, `drop_after_exec`: the connection is lost before that command runs, or
     when it has run and its exit status is due. `stall_exec`: that command never answers. `latency` in milliseconds is
     added to every round trip. `command_limit`: longer commands are refused, in bytes (dropbear: 9000). `max_sessions` per
-    connection (OpenSSH: 10). `refuse_forwarding`: no direct-tcpip.
+    connection (OpenSSH: 10). `refuse_forwarding`: no direct-tcpip. `long_command_drops`: a command over the limit ends the
+    whole connection, as dropbear does.
     """
 
     drop_at_connect: bool = False
@@ -31,6 +32,7 @@ class Faults:
     command_limit: int | None = None
     max_sessions: int = 10
     refuse_forwarding: bool = False
+    long_command_drops: bool = False
 
 
 class SlowWire:

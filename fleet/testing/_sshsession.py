@@ -142,6 +142,8 @@ class Connection(paramiko.ServerInterface):
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         limit = self._server.faults.command_limit
         if limit is not None and len(command) > limit:
+            if self._server.faults.long_command_drops:
+                self.drop()
             return False
         with self._server.lock:
             self._server.execs += 1

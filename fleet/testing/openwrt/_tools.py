@@ -1,0 +1,70 @@
+"""Which command is which stand-in on a router, and which applets of busybox are real."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..linux import _ip, _nft, _wg
+from ..linux import _small as linux
+from ..linux._call import Tool
+from . import _fw4, _ifcmd, _init, _small, _ubus, _uci
+
+TOOLS: Final[dict[str, Tool]] = {
+    "uci": _uci.uci,
+    "ubus": _ubus.ubus,
+    "wg": _wg.wg,
+    "wireguard_watchdog": _ifcmd.watchdog,
+    "ip": _ip.ip,
+    "nft": _nft.nft,
+    "fw4": _fw4.fw4,
+    "fw3": _fw4.fw4,
+    "ifup": _ifcmd.ifup,
+    "ifdown": _ifcmd.ifdown,
+    "ifstatus": _ifcmd.ifstatus,
+    "opkg": _ifcmd.opkg,
+    "apk": _ifcmd.apk,
+    "logread": _small.logread,
+    "logger": _small.logger,
+    "reload_config": _init.reload_config,
+    "service": _init.service,
+    ".rc": _init.rc,
+    "jsonfilter": _small.jsonfilter,
+    "lock": _small.lock,
+    "start-stop-daemon": _small.start_stop_daemon,
+    "sysctl": _small.sysctl,
+    "ping": _small.ping,
+    "ping6": _small.ping,
+    "date": linux.date,
+    "sleep": _small.sleep,
+    "id": linux.ident,
+    "crontab": _small.crontab,
+    "modprobe": linux.modprobe,
+    "uname": _small.uname,
+    "hostname": _small.hostname,
+    "pgrep": _small.pgrep,
+    "pidof": _small.pidof,
+    "ps": _small.ps,
+    "df": _small.df,
+    "reboot": _small.reboot,
+}
+
+UNLOCKED: Final = frozenset({"sleep", "ping", "ping6", "reboot", "logread", "logger"})
+"""Stand-ins that wait for others, or touch nothing of the kernel's."""
+
+APPLETS: Final[tuple[str, ...]] = tuple(
+    """
+    sh ash cat sed awk grep egrep fgrep mktemp mv cp ln rm mkdir rmdir chmod chown touch sync dd
+    sort uniq tr cut head tail wc tee cmp md5sum sha256sum printf echo hexdump
+    ls find xargs dirname basename readlink test [ true false env expr setsid kill
+    gzip gunzip zcat tar seq which du time clear strings yes
+    """.split()  # noqa: SIM905 - sixty quoted words would hide the list
+)
+"""Applets of OpenWrt's default busybox (capture 6). It lacks timeout, nohup, base64, stat, od, diff, pkill, tty, realpath."""
+
+PLACES: Final = {
+    "uci": "sbin", "ubus": "bin", "wg": "usr/bin", "wireguard_watchdog": "usr/bin", "ip": "sbin", "nft": "usr/sbin",
+    "fw4": "sbin", "fw3": "sbin", "ifup": "sbin", "ifdown": "sbin", "ifstatus": "sbin", "opkg": "bin", "apk": "usr/bin",
+    "logread": "sbin", "jsonfilter": "usr/bin", "start-stop-daemon": "sbin", "sysctl": "sbin", "ping": "bin",
+    "reload_config": "sbin", "service": "sbin", "lock": "bin", "crontab": "usr/bin", "logger": "usr/bin",
+}  # fmt: skip
+"""Where a router has them: scripts ask `[ -x /usr/bin/wg ]`. PATH has one directory for all."""

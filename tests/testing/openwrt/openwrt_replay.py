@@ -1,0 +1,114 @@
+"""Exchanges recorded from real OpenWrt software, and a simulated router they are replayed on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.testing.openwrt import OpenWrtSimulator
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "openwrt"
+
+NETWORK = """
+config interface 'loopback'
+	option device 'lo'
+	option proto 'static'
+	option ipaddr '127.0.0.1'
+	option netmask '255.0.0.0'
+
+config globals 'globals'
+	option ula_prefix 'fd12:3456:789a::/48'
+
+config interface 'lan'
+	option device 'lan0'
+	option proto 'static'
+	option ipaddr '192.168.1.1'
+	option netmask '255.255.255.0'
+
+config interface 'wan'
+	option device 'wan0'
+	option proto 'static'
+	option ipaddr '192.0.2.1'
+	option netmask '255.255.255.0'
+	option gateway '192.0.2.2'
+
+"""
+"""The configuration the recordings began with (capture 2)."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One command with what it said. `error` is apart from `out`; `notes` are the lines of prose before it."""
+
+    command: str
+    out: str
+    error: str
+    code: int
+    notes: str
+
+
+def exchanges(name: str) -> list[Exchange]:
+    """The exchanges of a fixture in order."""
+    return list(_read((FIXTURES / f"{name}.txt").read_text().split("\n")[3:]))
+
+
+def _read(lines: list[str]) -> Iterator[Exchange]:
+    notes: list[str] = []
+    while lines:
+        line = lines.pop(0)
+        if line.startswith("## "):
+            notes.append(line[3:])
+        elif line.startswith("# "):
+            command = [line[2:]]
+            if "<<'STDIN'" in line:
+                while command[-1] != "STDIN":
+                    command.append(lines.pop(0))
+            while lines[0].startswith("> "):
+                command.append(lines.pop(0)[2:])
+            out, error = list[str](), list[str]()
+            while not (end := re.match(r"\[rc=(-?\d+)\]$", lines[0])):
+                line = lines.pop(0)
+                (error if line.startswith("2> ") else out).append(line.removeprefix("2> "))
+            yield Exchange("\n".join(command), "\n".join(out), "\n".join(error), int(end[1]), "\n".join(notes))
+            notes = []
+
+
+class Recorded(OpenWrtSimulator):
+    """A router on which waiting takes no time: the clock goes on by itself, second by second."""
+
+    def wait(self, seconds: float) -> bool:
+        for _ in range(max(1, int(seconds))):
+            self.clock.advance(min(1.0, seconds))
+            self._until_done()
+        return not self.down.is_set()
+
+    def _until_done(self) -> None:
+        while any((self.timers.fires_in(name) or 1.0) <= 0 for name in self.timers.names()):
+            self.down.wait(0.005)
+
+
+def recorded(**options: object) -> Recorded:
+    """A router with the configuration the recordings began with."""
+    router = Recorded("recorded", lan_device="lan0", wan_device="wan0", public_hosts=("192.0.2.1",), **options)  # type: ignore[arg-type]
+    router.write("/etc/config/network", NETWORK, 0o600)
+    router.reboot()
+    return router
+
+
+def replay(router: OpenWrtSimulator, command: str) -> tuple[str, str, int]:
+    """Run a command whose absolute paths are those of a router; output and error as the recordings have them."""
+    root = str(router.root_path)
+    inside = re.sub(r"(?<![\w/}\"$.])/(etc|tmp|var|lib|sbin|bin|usr|dev/null2)(?=/|\b)", r"$FLEET_ROOT/\1", command)
+    out, error, code = router.run(inside)
+    return _plain(out.decode(), root), _plain(error.decode(), root), code
+
+
+def _plain(text: str, root: str) -> str:
+    """Without the directory of the simulation, and with the usage texts cut as in the recordings."""
+    text = text.replace(root, "")
+    text = re.sub(
+        r"^(Usage: (?:uci|ubus|wg show) .*)\n(?:(?!Usage).*\n?)*", r"\1\n(usage text cut)\n", text, flags=re.MULTILINE
+    )
+    return text.rstrip("\n")
