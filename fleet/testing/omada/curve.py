@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -15,6 +16,7 @@ def new_private_key() -> str:
     return base64.b64encode(raw).decode()
 
 
+@lru_cache(maxsize=10_000)
 def public_key_of(private_key: str) -> str:
     """What the controller shows for a private key."""
     public = X25519PrivateKey.from_private_bytes(base64.b64decode(private_key)).public_key()
