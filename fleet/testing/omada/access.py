@@ -106,10 +106,11 @@ class Tokens:
         for token in self._access.values():
             token.ends = self._now()
 
-    def revoke(self) -> None:
-        """Every token is void: application changed, controller or sites restored or copied (sheet 1.6)."""
-        self._access.clear()
-        self._refreshing.clear()
+    def revoke(self, application: Application | None = None) -> None:
+        """Every token, or those of one application, is void: it was changed, sites were restored or copied (sheet 1.6)."""
+        for tokens in (self._access, self._refreshing):
+            for text in [text for text, one in tokens.items() if application in (None, one.application)]:
+                del tokens[text]
 
 
 def _known(applications: Iterable[Application], given: Mapping[str, Any]) -> Application:

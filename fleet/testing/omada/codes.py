@@ -62,6 +62,13 @@ class Refused(Exception):
         super().__init__(f"{code}: {self.message}")
 
 
+class BadPaging(Refused):
+    """`page` or `pageSize` is missing or wrong: -1001, or HTTP 400 (sheet 1.7)."""
+
+    def __init__(self) -> None:
+        super().__init__(-1001, "Invalid request parameters: page, pageSize")
+
+
 def invalid(what: str) -> Refused:
     """-1001 that names the parameter."""
     return Refused(-1001, f"Invalid request parameters: {what}")

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..ether import Clock
 from .access import Application, Tokens
-from .codes import MEANINGS, Refused, invalid
+from .codes import MEANINGS, BadPaging, Refused, invalid
 from .faults import Counters
 from .operations import NOTHING, Call, Operation, find
 from .operations.maintenance import BARE
@@ -22,6 +22,7 @@ from .site import Site
 from .strictness import Strictness
 from .web import Answered, Asked, as_json
 
+# Seen in public: 5.7.6, 6.0.0.36, 6.1.0.19, 6.2.10.18 (sheet 0, 1.1). The other builds only stand for their release.
 VERSIONS: Final = {
     "5.7": "5.7.6",
     "5.14": "5.14.26.1",
@@ -109,6 +110,8 @@ class Controller:
             self._allowed(application, operation, parts)
             result = operation.run(Call(self, application, parts, query, body, endpoints_lost))
         except Refused as refused:
+            if isinstance(refused, BadPaging) and self.strictness.bad_paging == "400":
+                refused.status = 400
             if refused.status != 200:
                 raise
             self.counters.refused += 1

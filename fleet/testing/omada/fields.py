@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 from . import curve
-from .codes import Refused, invalid
+from .codes import BadPaging, Refused, invalid
 from .settings import Json
 
 
@@ -144,9 +144,9 @@ def page(query: Mapping[str, str]) -> tuple[int, int]:
     try:
         number_, size = int(query["page"]), int(query["pageSize"])
     except (KeyError, ValueError):
-        raise invalid("page, pageSize") from None
+        raise BadPaging from None
     if number_ < 1 or not 1 <= size <= 1000:
-        raise invalid("page, pageSize")
+        raise BadPaging
     return number_, size
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_interface
@@ -44,7 +45,7 @@ PHASES: Final[dict[Phase, tuple[int, int]]] = {
     "isolated": (4, 40),
 }
 CONFIGURING: Final = 11
-OFF: Final[frozenset[Phase]] = frozenset({"offline", "rebooting"})
+OFF: Final[frozenset[Phase]] = frozenset({"offline", "rebooting", "upgrading"})
 """Phases in which no packet passes either."""
 
 _macs = itertools.count(1)
@@ -109,6 +110,7 @@ class Gateway:
         self._due: float | None = None
         self._written = 0.0
         self._attached = False
+        self._lock = threading.RLock()  # never taken in what the ether calls
 
     # --- life ----------------------------------------------------------------------------------------------------------
 
@@ -130,13 +132,14 @@ class Gateway:
 
     def enter(self, phase: Phase, seconds: float | None = None) -> None:
         """Be in this phase, for so many seconds, else until told otherwise. Coming back, it gets what was stored meanwhile."""
-        self._phase = phase
-        self._until = None if seconds is None else self._clock.now() + seconds
-        self._due = None
-        self._power()
-        if phase == "connected" and self._stored != self._running:
-            self._begin(self.delay)
-        self.tick()
+        with self._lock:
+            self._phase = phase
+            self._until = None if seconds is None else self._clock.now() + seconds
+            self._due = None
+            self._power()
+            if phase == "connected" and self._stored != self._running:
+                self._begin()
+            self.tick()
 
     def reboot(self) -> None:
         """Tunnels, counters and row ids start again; what runs comes from flash, what is stored is delivered afterwards."""
@@ -145,11 +148,18 @@ class Gateway:
 
     def force_provision(self) -> None:
         """Everything is pushed again; traffic is interrupted (sheet 5)."""
-        self._phase, self._until = "provisioning", self._clock.now() + self.delay
-        self._due = None
-        for tunnel in self._running:
-            self._forget(tunnel.name, tunnel.peers)
-        self.tick()
+        with self._lock:
+            self._phase, self._until = "provisioning", self._clock.now() + self.delay
+            self._due = None
+            for tunnel in self._running:
+                self._forget(tunnel.name, tunnel.peers)
+            self.tick()
+
+    def upgrade(self, firmware: Firmware, seconds: float = 300.0) -> None:
+        """Another firmware runs when the upgrade is over; tunnels are down meanwhile."""
+        self.row_ids.clear()
+        self.firmware = firmware
+        self.enter("upgrading", seconds)
 
     def _power(self) -> None:
         if self.ether is None:
@@ -164,14 +174,16 @@ class Gateway:
 
     def store(self, tunnels: tuple[Tunnel, ...]) -> None:
         """The controller's copy is now this. It is delivered after the delay, or when the gateway is there again."""
-        self._stored = tunnels
-        if self._phase == "connected":
-            self._begin(self.delay)
-            self.tick()
+        with self._lock:
+            self._stored = tunnels
+            if self._phase == "connected":
+                self._begin()
+                self.tick()
 
-    def _begin(self, delay: float) -> None:
+    def _begin(self) -> None:
+        """A write during a delivery starts it again: the longest that a driver can have to wait."""
         self._written = self._clock.now()
-        self._due = self._written + delay
+        self._due = self._written + self.delay
 
     @property
     def next(self) -> float | None:
@@ -180,17 +192,18 @@ class Gateway:
 
     def tick(self) -> None:
         """Let what is due happen."""
-        now = self._clock.now()
-        if self._until is not None and self._until <= now:
-            came_from, self._phase, self._until = self._phase, "connected", None
-            self._power()
-            if came_from == "provisioning":
-                self._due = now
-            elif self._stored != self._running:
-                self._begin(self.delay)
-        if self._due is not None and self._due <= now:
-            self._due = None
-            self._arrive()
+        with self._lock:
+            now = self._clock.now()
+            if self._until is not None and self._until <= now:
+                came_from, self._phase, self._until = self._phase, "connected", None
+                self._power()
+                if came_from == "provisioning":
+                    self._due = now
+                elif self._stored != self._running:
+                    self._begin()
+            if self._due is not None and self._due <= now:
+                self._due = None
+                self._arrive()
 
     def _arrive(self) -> None:
         if self.failing_deliveries > 0:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final
 
@@ -68,6 +68,7 @@ class OmadaSimulator:
         self.log: list[Asked] = []
         self.host, self.port = "127.0.0.1", 0
         self._faults: list[Fault] = []
+        self._meanwhile: list[tuple[Fault, Callable[[], object]]] = []
         self._server: WebServer | None = None
         self._timer: threading.Thread | None = None
         self._over = False
@@ -173,10 +174,27 @@ class OmadaSimulator:
         """Plan a failure: at the nth request from now, at `METHOD end-of-path`, or where a test of the request says so."""
         self._faults.append(Fault(when, kind, code, times))
 
+    def meanwhile(self, when: When, action: Callable[[], object]) -> None:
+        """Let somebody else act just before that request is looked at: a person who edits between our read and our write."""
+        self._meanwhile.append((Fault(when, "refuse"), action))
+
+    def modify(
+        self, application: Application, *, rights: frozenset[str] | None = None, sites: Iterable[str] | None = None
+    ) -> None:
+        """Somebody changes the role or, by name, the sites of an application: its tokens end (sheet 1.6)."""
+        with self.controller.lock:
+            application.rights = application.rights if rights is None else rights
+            application.sites = application.sites if sites is None else frozenset(self.sites[one].id for one in sites)
+            self.controller.tokens.revoke(application)
+
     # --- requests ----------------------------------------------------------------------------------------------------------
 
     def _answer(self, asked: Asked) -> Answered:
         self.log.append(asked)
+        for trigger, action in list(self._meanwhile):
+            if trigger.strikes(asked):
+                self._meanwhile.remove((trigger, action))
+                action()
         with self.controller.lock:
             fault = next((one for one in [*self._faults] if one.strikes(asked)), None)
             self._faults = [one for one in self._faults if one.times > 0]
@@ -194,8 +212,9 @@ class OmadaSimulator:
             answered = self.controller.answer(asked, endpoints_lost=fault is not None and fault.kind == "drop_endpoint")
         finally:
             over()
-        with self._moved:
-            self._moved.notify_all()  # a write may have brought a delivery forward
+        if asked.method != "GET":
+            with self._moved:
+                self._moved.notify_all()  # a write may have brought a delivery forward
         return answered if fault is None else _afterwards(fault, answered)
 
     def _instead(self, fault: Fault) -> Answered | None:
