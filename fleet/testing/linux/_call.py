@@ -33,7 +33,10 @@ class Replace(Exception):
 
 @dataclass
 class Call:
-    """What a stand-in is given. `fds` are the caller's own standard input, output and error, closed by the server."""
+    """What a stand-in is given. `fds` are the caller's own standard input, output and error, closed by the server.
+
+    `pid` is the client's process, 0 for a stand-in run from inside the simulator.
+    """
 
     host: LinuxSimulator
     name: str
@@ -41,6 +44,7 @@ class Call:
     cwd: Path
     uid: int = 0
     fds: tuple[int, int, int] = (0, 1, 2)
+    pid: int = 0
     _said: list[tuple[int, str]] = field(default_factory=list)
 
     def out(self, text: str, end: str = "\n") -> None:
@@ -90,7 +94,7 @@ class Call:
         """Content of a file argument, `-` and /dev/stdin included. Raises OSError."""
         if text in {"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}:
             return self.stdin()
-        return self.path(text).read_bytes()
+        return b"" if text == "/dev/null" else self.path(text).read_bytes()
 
     def need_root(self, words: str, code: int = 1) -> None:
         """Refuse ordinary users."""

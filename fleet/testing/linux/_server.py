@@ -140,6 +140,7 @@ class StandInServer:
     def _answer(self, line: socket.socket, words: list[str], fds: tuple[int, int, int]) -> None:
         name, cwd, uid, *argv = words
         call = self._make(name, argv, Path(cwd), int(uid), fds)
+        call.pid = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         try:
             code = self._run(call)
         except Replace as replace:
