@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TREE: Final = ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "root", "tmp", "rom", "etc/config", "etc/rc.d", "etc/init.d",
                 "etc/crontabs", "etc/hotplug.d/iface", "etc/dropbear", "etc/sysctl.d", "etc/uci-defaults", "etc/nftables.d",
-                "lib/netifd/proto", "lib/upgrade/keep.d", "proc/sys/kernel/random", "overlay/upper", "sys/module")  # fmt: skip
+                "lib/netifd/proto", "lib/upgrade/keep.d", "proc/sys/kernel/random", "overlay/upper", "sys/module", "dev")  # fmt: skip
 
 FLASH: Final = ("etc", "root", "usr", "lib")
 """Folders that survive the power cut."""
@@ -90,6 +90,7 @@ def make_disk(router: OpenWrtSimulator, missing: Iterable[str]) -> None:
     for path in _TREE:
         (root / path).mkdir(parents=True, exist_ok=True)
     (root / "var").symlink_to("tmp")
+    (root / "dev/null").touch()  # what stand-ins read under that name; a shell's redirection is the machine's
     _commands(router, set(missing))
     _configuration(router)
     _release(root, router.release)

@@ -382,6 +382,8 @@ def fw4(call: Call) -> int:
                 call.err(line)
     except NftError as error:
         raise Refused(f"/dev/stdin: Error: {error}") from None
+    if command == "check" and not quiet:
+        call.out("Ruleset passes nftables check.")
     return 0
 
 
@@ -418,8 +420,6 @@ def _check(call: Call, router: OpenWrtSimulator, quiet: bool) -> list[str]:
     renderer = Renderer(router)
     transaction = Transaction(Call(router, "nft", [], router.root_path), router.nftables.clone(), handles=False, as_json=False)
     transaction.run(renderer.text())
-    if not quiet:
-        call.out("Ruleset passes nftables check.")
     return renderer.warnings
 
 

@@ -134,6 +134,8 @@ def act(router: OpenWrtSimulator, name: str, action: str, call: Call | None = No
         router.cron.restart() if action != "stop" else router.cron.stop()
     if name == "system" and action != "stop":
         router.apply_system()
+    if name == "rpcd" and action != "stop":
+        router.rpcd.restart()
     return 0
 
 

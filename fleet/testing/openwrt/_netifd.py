@@ -28,7 +28,8 @@ _GENERIC: Final = ("metric", "ip4table", "ip6table", "defaultroute")
 class NetInterface:
     """One interface as netifd holds it. `compared`: what a reload compares; `section`: its options when last read.
 
-    `routes`: target, next hop. `host_routes`: routes to endpoints, put on the uplink.
+    `routes`: target, next hop. `host_routes`: routes to endpoints, put on the uplink. `tries`: names asked for in vain;
+    `process`: number of the handler's process, for its lines in the log.
     """
 
     name: str
@@ -42,6 +43,8 @@ class NetInterface:
     up_at: float = 0.0
     device: str = ""
     error: str = ""
+    tries: int = 0
+    process: int = 0
     updated: list[str] = field(default_factory=list)
     addresses: list[IPInterface] = field(default_factory=list)
     routes: list[tuple[str, str]] = field(default_factory=list)
@@ -143,7 +146,8 @@ class Netifd:
         """As `ubus call network.interface.NAME up`."""
         interface = self.interfaces[name]
         interface.autostart = True
-        if not interface.up and not interface.pending:
+        # What waits for its uplink goes on waiting, whatever was changed in its options (capture 10).
+        if not interface.up and not interface.pending and interface.available:
             self._setup(interface)
 
     def down(self, name: str) -> None:
@@ -171,28 +175,39 @@ class Netifd:
 
     def _run_handler(self, interface: NetInterface) -> None:
         if self.interfaces.get(interface.name) is interface and interface.pending:
+            interface.process, interface.tries = self.router.next_pid(), 0
             _wireguard.setup(self, interface)
+
+    def said(self, interface: NetInterface, text: str) -> None:
+        """A line of the handler's in the log."""
+        self.log(f"{interface.name} ({interface.process}): {text}")
 
     def failed(self, interface: NetInterface, words: str) -> None:
         """The handler gave up: words to the log, and again in five seconds."""
-        process = self.router.next_pid()
         for line in words.split("\n"):
-            self.log(f"{interface.name} ({process}): {line}")
+            self.said(interface, line)
         interface.up, interface.pending = False, True
-        self.router.timers.at(f"retry {interface.name}", RETRY, lambda: self._retry(interface))
+        self.router.timers.at(f"retry {interface.name}", RETRY, lambda: self._retry(interface, again=True))
 
-    def _retry(self, interface: NetInterface) -> None:
+    def later(self, interface: NetInterface, seconds: float) -> None:
+        """The handler's process waits and goes on."""
+        self.router.timers.at(f"retry {interface.name}", seconds, lambda: self._retry(interface, again=False))
+
+    def _retry(self, interface: NetInterface, *, again: bool) -> None:
         with self.router.locked():
             if self.interfaces.get(interface.name) is interface and interface.pending:
-                self.log(f"Interface '{interface.name}' is now down")
-                self.log(f"Interface '{interface.name}' is setting up now")
+                if again:
+                    self.log(f"Interface '{interface.name}' is now down")
+                    self.log(f"Interface '{interface.name}' is setting up now")
+                    interface.process = self.router.next_pid()
                 _wireguard.setup(self, interface)
         self.router.touched()
 
     def unavailable(self, interface: NetInterface) -> None:
         """No route to an endpoint: withdrawn until the uplink is back (sheet 10)."""
         self._teardown(interface)
-        interface.available = False
+        # There are errors then (capture 10); the recording does not show which. NO_DEVICE is the one the sheet knows.
+        interface.available, interface.error = False, "NO_DEVICE"
 
     def came_up(self, interface: NetInterface) -> None:
         """Log, hotplug, and whoever waited for a route."""

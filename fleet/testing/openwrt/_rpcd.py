@@ -39,11 +39,13 @@ class Rpcd:
         self.pending = ""
 
     def restart(self) -> None:
-        """Timer and sessions are gone, the snapshots stay (capture 3.3)."""
+        """At a start, or when procd respawns it: timer and sessions are gone, the snapshots stay (capture 3.3)."""
         self._router.timers.cancel("rollback")
         self._sessions, self.pending = {}, ""
         for path in self._folder.glob("uci-*"):
             shutil.rmtree(path)
+        for folder in ("", "snapshot-files", "snapshot-delta"):
+            (self._folder / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
     def _folder(self) -> Path:
@@ -62,6 +64,7 @@ class Rpcd:
             "session": {"create": self._create, "grant": self._grant, "destroy": self._destroy},
             "file": {"read": self._read},
             "rc": {},
+            "rpc-sys": {},
         }
         if self._router.installed("luci-proto-wireguard"):
             found["luci.wireguard"] = {"getWgInstances": self._instances}
@@ -222,11 +225,10 @@ class Rpcd:
         self._not_pending()
         editor = self._editor(message)
         try:
-            wrote = editor.store.commit(editor.package.name)
+            editor.store.commit(editor.package.name)
         except UciError as error:
             raise _bus(error) from None
-        if wrote:
-            _init.config_changed(self._router, editor.package.name)
+        _init.config_changed(self._router, editor.package.name)  # also when nothing was staged (capture 3.4)
 
     def _not_pending(self) -> None:
         if self.pending:
@@ -313,7 +315,7 @@ class Rpcd:
 
     def _purge(self) -> None:
         for folder in ("snapshot-files", "snapshot-delta"):
-            shutil.rmtree(self._folder / folder, ignore_errors=True)
+            shutil.rmtree(self._folder / folder, ignore_errors=True)  # made again by the next apply
 
     # --- sessions and files --------------------------------------------------------------------------------------------
 

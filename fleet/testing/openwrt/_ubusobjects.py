@@ -38,6 +38,8 @@ def objects(router: OpenWrtSimulator) -> dict[str, dict[str, Method]]:
         "service": {"list": lambda message: _services(router, message), "event": lambda message: _event(router, message)},
         "system": {"board": lambda message: router.board, "info": lambda message: _info(router)},
         "log": {},
+        "hotplug.button": {},
+        "hotplug.iface": {},
     }
     if router.netifd.running:
         found |= _network(router)
@@ -212,6 +214,7 @@ def _services(router: OpenWrtSimulator, message: Message) -> Message:
                 "pid": 1000 + number,
                 "command": [commands.get(service, f"/usr/sbin/{service}")],
                 "term_timeout": 5,
+                "limits": {"core": "unlimited"},
                 "respawn": {"threshold": 3600, "timeout": 5, "retry": 5},
             }
             shown[service] = {"instances": {"instance1": instance} if service in commands else {}}

@@ -32,7 +32,8 @@ DECLARED: Final[dict[str, dict[str, str]]] = {
 """What `get_proto_handlers` shows under `validate`, and what a reload compares (sheet 1.1)."""
 
 _TRUE: Final = frozenset({"1", "on", "true", "yes", "enabled"})
-_NAME_TRIES: Final = "Temporary failure in name resolution: `{}'. Trying again in 1.00 seconds..."
+_TRIES: Final = 15
+_WAIT_GROWS: Final = 1.2
 
 
 def renews(handler: Handler) -> bool:
@@ -76,10 +77,6 @@ class _Plan:
     routes: list[str]
     mtu: int
     host_routes: bool
-
-
-class _Unset(Exception):
-    """A peer or name that makes the setup fail, in the words of the log."""
 
 
 def setup(netifd: Netifd, interface: NetInterface) -> None:
@@ -132,8 +129,7 @@ def _plan(netifd: Netifd, interface: NetInterface) -> _Plan:
         if handler != "H0" and _flag(peer, "disabled", handler):
             continue
         if not _text(peer, "public_key"):
-            words = f"Skipping peer config {peer.name} because public key is not defined."
-            netifd.log(f"{interface.name} ({router.next_pid()}): {words}")
+            netifd.said(interface, f"Skipping peer config {peer.name} because public key is not defined.")
             continue
         lines += _peer_lines(peer, router.psk_option)
         if _flag(peer, "route_allowed_ips", handler):
@@ -172,11 +168,10 @@ def _configure(netifd: Netifd, interface: NetInterface, plan: _Plan, command: st
     try:
         edit = FileParser(router.resolve, lambda words: None).parse(plan.conf, append=False)
     except Refused as refused:
-        words = refused.words
-        if words.startswith("Name or service not known"):
-            words = _NAME_TRIES.format(words.partition("`")[2].partition("'")[0])
-        netifd.failed(interface, words)
+        if not refused.words.startswith("Name or service not known") or not _again(netifd, interface, refused.words):
+            netifd.failed(interface, refused.words)
         return False
+    interface.tries = 0
     named = {peer.public_key for peer in edit.peers}
     for key in [key for key in wireguard.peers if command == "setconf" or key not in named]:
         wireguard.peers = {one: peer for one, peer in wireguard.peers.items() if one != key}
@@ -186,6 +181,19 @@ def _configure(netifd: Netifd, interface: NetInterface, plan: _Plan, command: st
     except Refused as refused:
         netifd.failed(interface, refused.words)
         return False
+    return True
+
+
+def _again(netifd: Netifd, interface: NetInterface, words: str) -> bool:
+    """`wg` waits and resolves again, up to 15 times, a little longer each time (sheet 3.2); False when it gives up."""
+    interface.tries += 1
+    if interface.tries > _TRIES:
+        interface.tries = 0
+        return False
+    wait = _WAIT_GROWS ** (interface.tries - 1)
+    name = words.partition("`")[2].partition("'")[0]
+    netifd.said(interface, f"Temporary failure in name resolution: `{name}'. Trying again in {wait:.2f} seconds...")
+    netifd.later(interface, wait)
     return True
 
 

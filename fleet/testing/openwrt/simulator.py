@@ -259,6 +259,11 @@ class OpenWrtSimulator(LinuxSimulator):
         if isinstance(hostname, str):
             self.hostname = hostname
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What dropbear gives a command (capture 6)."""
+        return {**super().environment, "SHELL": "/bin/ash"}
+
     # --- processes -----------------------------------------------------------------------------------------------------
 
     def run_tool(self, call: Call) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet.testing.ether import Ether, SimInterface, SimPeer
 from fleet.testing.openwrt import OpenWrtSimulator
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "openwrt"
@@ -75,12 +76,54 @@ def _read(lines: list[str]) -> Iterator[Exchange]:
             notes = []
 
 
+STEP = 0.25
+"""Seconds of the clock that go by at once."""
+
+SITE2 = "boFyStY0WKZIw+b9yes/7oqPBnl5n8tgdZKNuKmhrkk="
+PRIVATE = "2J8iET/Yjy0X+7p6C7u/SKPckrgy4Kqr6i0/6C4ex3o="
+PUBLIC = "pUXv1PZzES3gxeZtASpiMxuBHvP05baBLa6iJOXaK24="
+
+TUNNEL = (
+    "set network.wg0=interface",
+    "set network.wg0.proto=wireguard",
+    f"set network.wg0.private_key={PRIVATE}",
+    "set network.wg0.listen_port=51820",
+    "add_list network.wg0.addresses=10.200.0.1/24",
+)
+PEER = (
+    "set network.wgp_site2=wireguard_wg0",
+    f"set network.wgp_site2.public_key={SITE2}",
+    "set network.wgp_site2.description='site two'",
+    "set network.wgp_site2.endpoint_host=192.0.2.2",
+    "set network.wgp_site2.endpoint_port=51820",
+    "set network.wgp_site2.persistent_keepalive=5",
+    "set network.wgp_site2.route_allowed_ips=1",
+    "add_list network.wgp_site2.allowed_ips=10.200.0.2/32",
+    "add_list network.wgp_site2.allowed_ips=192.168.20.0/24",
+)
+"""The tunnel of the recordings, as far as they show it."""
+
+
+class FarEnd:
+    """The other end of the recorded tunnel: it answers and forwards nothing."""
+
+    name = "owrt-peer"
+    public_hosts = frozenset({"192.0.2.2"})
+    lans = ("192.168.20.0/24",)
+
+    def wireguard(self) -> list[SimInterface]:
+        mine = SimPeer(PUBLIC, allowed_ips=("10.200.0.1/32", "192.168.1.0/24"))
+        return [SimInterface("wg0", SITE2, 51820, peers=[mine], addresses=("10.200.0.2/24",))]
+
+
 class Recorded(OpenWrtSimulator):
-    """A router on which waiting takes no time: the clock goes on by itself, second by second."""
+    """A router on which waiting takes no time: the clock goes on by itself, step by step. `session`: of rpcd."""
+
+    session = ""
 
     def wait(self, seconds: float) -> bool:
-        for _ in range(max(1, int(seconds))):
-            self.clock.advance(min(1.0, seconds))
+        for _ in range(int(seconds / STEP)):
+            self.clock.advance(STEP)
             self._until_done()
         return not self.down.is_set()
 
@@ -89,10 +132,25 @@ class Recorded(OpenWrtSimulator):
             self.down.wait(0.005)
 
 
-def recorded(**options: object) -> Recorded:
-    """A router with the configuration the recordings began with."""
-    router = Recorded("recorded", lan_device="lan0", wan_device="wan0", public_hosts=("192.0.2.1",), **options)  # type: ignore[arg-type]
+PACKAGES = ("wireguard-tools", "kmod-wireguard", "luci-proto-wireguard")
+
+
+def recorded(version: str, *staged: str) -> Recorded:
+    """A router with the configuration the recordings began with, `staged` committed on top, and the far end."""
+    ether = Ether(recovery=0.0)
+    ether.attach(FarEnd())
+    router = Recorded(
+        "recorded",
+        ether,
+        version=version,
+        lan_device="lan0",
+        wan_device="wan0",
+        public_hosts=("192.0.2.1",),
+        packages=PACKAGES,
+    )
     router.write("/etc/config/network", NETWORK, 0o600)
+    if staged:
+        router.stage(*staged, "commit network")
     router.reboot()
     return router
 

@@ -13,7 +13,7 @@ EXCHANGES = exchanges("uci")
 
 @pytest.fixture(scope="module")
 def router() -> Iterator[Recorded]:
-    with recorded(version="25.12") as router:
+    with recorded("25.12") as router:
         yield router
 
 
