@@ -204,7 +204,7 @@ def _devices(router: OpenWrtSimulator, message: Message) -> Message:
 def _services(router: OpenWrtSimulator, message: Message) -> Message:
     name, commands = (
         text_of(message, "name"),
-        {"network": "/sbin/netifd", "rpcd": "/sbin/rpcd", "dropbear": "/usr/sbin/dropbear"},
+        {"network": "/sbin/netifd", "rpcd": "/sbin/rpcd", "dropbear": "/usr/sbin/dropbear", "cron": "/usr/sbin/crond"},
     )
     shown: Message = {}
     for number, service in enumerate(sorted(router.services)):
