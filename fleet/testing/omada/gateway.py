@@ -7,11 +7,11 @@ import secrets
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import ip_interface
 from typing import Final, Literal, TypeAlias
 
-from ..ether import Clock, Ether, Handshake, Packet, SimInterface, SimPeer
+from ..ether import Clock, Ether, Handshake
 from .fields import is_address
+from .node import OnEther
 from .settings import Json, Peer, Tunnel
 from .strictness import Strictness
 
@@ -66,15 +66,13 @@ class Firmware:
     subnets: int = 64
 
 
-class Gateway:
+class Gateway(OnEther):
     """One gateway. `lans`: its own address and prefix length in every LAN, such as 192.168.20.1/24.
 
     `delay`: seconds from a write until it runs on the gateway; `lag`: seconds until the controller shows that it is at work
     (whether it always does is unverified, sheet 5). `opens_lan` False: the gateway's firewall lets nothing from the tunnels
     into its LANs until somebody adds a rule by hand (sheet 4, ACL).
     """
-
-    wan = "wan"
 
     def __init__(
         self,
@@ -106,7 +104,7 @@ class Gateway:
         self._phase: Phase = phase
         self._until: float | None = None
         self._stored: tuple[Tunnel, ...] = ()
-        self._running: tuple[Tunnel, ...] = ()  # replaced as a whole: the ether reads it without a lock
+        self._running: tuple[Tunnel, ...] = ()
         self._due: float | None = None
         self._written = 0.0
         self._attached = False
@@ -296,46 +294,7 @@ class Gateway:
         """The latest of this peer, None if there never was one."""
         return None if self.ether is None else self.ether.handshake(self, tunnel.name, peer.public_key)
 
-    # --- what the ether sees: no locks here ------------------------------------------------------------------------------
-
-    @property
-    def lans(self) -> tuple[str, ...]:
-        """Prefixes behind it."""
-        return tuple(str(ip_interface(one).network) for one in self.addresses)
-
-    def wireguard(self) -> Sequence[SimInterface]:
-        """What runs. Allowed addresses install routes (sheet 4); a bare tunnel address makes none (2.1, unverified)."""
-        return [
-            SimInterface(
-                tunnel.name,
-                tunnel.public_key,
-                tunnel.listen_port,
-                peers=[_on_ether(peer) for peer in tunnel.peers if peer.status],
-                addresses=(tunnel.local_ip if "/" in tunnel.local_ip else str(ip_interface(tunnel.local_ip)),),
-            )
-            for tunnel in self._running
-            if tunnel.status
-        ]
-
-    def owns(self, address: str) -> bool:
-        """Its addresses in its LANs."""
-        return any(one.partition("/")[0] == address for one in self.addresses)
-
-    def admits(self, packet: Packet) -> bool:
-        """It does not answer for its LAN addresses to packets out of a tunnel (sheet 4, ACL)."""
-        return not (packet.in_interface not in (None, "lan", self.wan) and self.owns(packet.target))
-
-    def forwards(self, packet: Packet) -> bool:
-        """Tunnel to LAN only when opened; everything else passes."""
-        inwards = packet.in_interface not in (None, "lan", self.wan) and packet.out_interface == "lan"
-        return self.opens_lan or packet.established or not inwards
-
 
 def _session_of(peer: Peer) -> tuple[object, ...]:
     """What a session hangs on. The id is one of it: a peer that was replaced is a new one."""
     return (peer.id, peer.public_key, peer.preshared_key or None, peer.end_point, peer.end_point_port, peer.status)
-
-
-def _on_ether(peer: Peer) -> SimPeer:
-    endpoint = (peer.end_point, peer.end_point_port) if peer.end_point and peer.end_point_port else None
-    return SimPeer(peer.public_key, endpoint, peer.keep_alive, peer.preshared_key or None, peer.allow_address)

@@ -18,7 +18,7 @@ def new_id() -> str:
 
 
 class Site:
-    """A site with at most one gateway. `others`: VPNs of other types, shown by v2 lists, never touched."""
+    """A site with at most one gateway. `others`: VPNs of other types, in v2 lists, never touched; `servers`: for clients."""
 
     def __init__(self, name: str, gateway: Gateway | None = None, *, site_id: str | None = None) -> None:
         self.name = name
@@ -27,6 +27,7 @@ class Site:
         self.busy = False
         self.ds_lite = False
         self.others: list[Json] = []
+        self.servers: list[Json] = []
         self.audit: list[Json] = []
         self.writes = 0
         self.backups: list[tuple[Json, tuple[Tunnel, ...]]] = []
@@ -79,14 +80,27 @@ class Site:
         new = len(others) == len(self._tunnels)
         if new and len(others) >= self.firmware.interfaces:
             raise Refused(-43200)
-        if any(one.name == tunnel.name for one in others) or any(row["name"] == tunnel.name for row in self.others):
-            raise Refused(-33006)
-        if any(one.listen_port == tunnel.listen_port for one in others):
-            raise Refused(-43204)
+        self.check_free(tunnel.name, tunnel.listen_port, tunnel.id)
         for peer in tunnel.peers:
             self._check_peer(peer, tunnel.without_peer(peer.id))
         self._check_room(sum(len(one.peers) for one in others) + len(tunnel.peers))
         self.store([*self._tunnels, tunnel] if new else [tunnel if one.id == tunnel.id else one for one in self._tunnels])
+
+    def put_server(self, server: Json) -> None:
+        """Add a server for clients, or put it in the place of the one with its id. It runs nowhere here."""
+        self.check_free(server["name"], server["servicePort"], server["id"])
+        kept = [row for row in self.servers if row["id"] != server["id"]]
+        self.servers = [*kept, server]
+        self.writes += 1
+
+    def check_free(self, name: str, port: int | None, but: object = None) -> None:
+        """Name and port belong to no other VPN of the site (-33006, -43204)."""
+        tunnels = [one for one in self._tunnels if one.id != but]
+        rows = [row for row in (*self.others, *self.servers) if row["id"] != but]
+        if name in {one.name for one in tunnels} | {row["name"] for row in rows}:
+            raise Refused(-33006)
+        if port in {one.listen_port for one in tunnels} | {row["servicePort"] for row in rows if "servicePort" in row}:
+            raise Refused(-43204)
 
     def put_peer(self, tunnel: Tunnel, peer: Peer) -> None:
         """Add the peer to the tunnel, or change the one with its id, wherever that is now."""

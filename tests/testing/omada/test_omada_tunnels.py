@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from omada_client import interface, peer, s2s, s2s_peer
 
-from fleet.testing.omada import OmadaGateway
+from fleet.testing.ether import Ether
+from fleet.testing.omada import Gateway, OmadaGateway, Site
+from fleet.testing.omada.curve import new_private_key, public_key_of
 
 INTERFACES, PEERS = "/vpn/wireguards", "/vpn/wireguard-peers"
 VPNS = "/vpn/site-to-site-vpns"
@@ -186,3 +188,49 @@ def test_where_generation_1_was_removed_only_the_key_generator_is_left(controlle
     assert one.code("GET", f"{INTERFACES}?page=1&pageSize=10") == -1600
     assert one.rows(VPNS, version=2) == []
     assert one.code("GET", "/vpn/wireguard-key") == 0
+
+
+# ---------------------------------------------------------------------------------------------------- VPNs of other kinds
+SERVERS = "/vpn/client-to-site-vpn-servers"
+
+
+def roaming(*clients, **changes):
+    body = {"name": "road", "status": True, "vpnType": 4, "servicePort": 13999, "mtu": 1420, "privateKey": new_private_key()}
+    return {**body, "clients": list(clients), **changes}
+
+
+def test_a_server_for_clients_takes_its_name_and_its_port(client):
+    one = client()
+    one.result("POST", SERVERS, roaming(), version=2)
+    assert one.code("POST", VPNS, s2s(name="road"), version=2) == -33006
+    assert one.code("POST", INTERFACES, interface(listenPort=13999)) == -43204
+    assert one.code("POST", "/vpn/checkValue", {"type": 1, "port": 13999}) == -43204
+
+
+def test_clients_of_a_server_get_new_ids_and_have_names_without_hyphen(client):
+    one = client()
+    raj = {"name": "raj_phone", "publicKey": public_key_of(new_private_key()), "interfaceIp": "10.7.0.2"}
+    assert one.code("POST", SERVERS, roaming({**raj, "name": "raj-phone"}), version=2) == -1001
+    one.result("POST", SERVERS, roaming(raj), version=2)
+    key = one.rows(SERVERS, version=2)[0]["id"]
+    before = one.result("GET", f"{SERVERS}/{key}", version=2)
+    one.result("PATCH", f"{SERVERS}/{key}", before, version=2)
+    after = one.result("GET", f"{SERVERS}/{key}", version=2)
+    assert after["clients"][0].items() >= raj.items()
+    assert after["clients"][0]["id"] != before["clients"][0]["id"]
+
+
+def test_servers_for_clients_are_not_among_site_to_site_vpns(client):
+    one = client()
+    one.result("POST", SERVERS, roaming(), version=2)
+    assert one.rows(VPNS, version=2) == one.rows(INTERFACES) == []
+
+
+def test_two_sites_of_one_controller_can_be_joined_by_it(controller, client):
+    ether = Ether()
+    sites = [Site(f"s{n}", Gateway(f"s{n}", lans=(f"192.168.{n}.1/24",), public_hosts=(f"198.51.100.{n}",))) for n in (1, 2)]
+    one = client(controller(sites=sites, ether=ether))
+    body = {"name": "auto", "status": True, "vpnType": 4, "remoteSite": sites[1].id}
+    one.result("POST", f"{VPNS}/auto", body, version=2, site="s1")
+    assert [row["siteVpnType"] for row in one.rows(VPNS, version=2, site="s2")] == [0]
+    assert ether.ping(sites[0].gateway, "192.168.1.9", "192.168.2.9")

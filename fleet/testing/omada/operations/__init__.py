@@ -1,6 +1,18 @@
 """Every operation of the simulated Open API; importing this registers them."""
 
-from . import batch, interfaces, maintenance, sites, tunnels
+from . import automatic, batch, interfaces, maintenance, roaming, sites, tunnels
 from .registry import NOTHING, Call, Operation, find
 
-__all__ = ["NOTHING", "Call", "Operation", "batch", "find", "interfaces", "maintenance", "sites", "tunnels"]
+__all__ = [
+    "NOTHING",
+    "Call",
+    "Operation",
+    "automatic",
+    "batch",
+    "find",
+    "interfaces",
+    "maintenance",
+    "roaming",
+    "sites",
+    "tunnels",
+]

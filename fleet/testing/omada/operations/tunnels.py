@@ -112,11 +112,10 @@ def default_value(call: Call) -> Json:
 def check_value(call: Call) -> object:
     """An error when the name or port is taken by another VPN."""
     kind = fields.number(call.body, "type", 0, 1)
-    others = [one for one in call.site.tunnels if one.id != call.body.get("id")]
-    if kind == 0 and any(one.name == call.body.get("name") for one in others):
-        raise Refused(-33006)
-    if kind == 1 and any(one.listen_port == call.body.get("port") for one in others):
-        raise Refused(-43204)
+    if kind == 0:
+        call.site.check_free(fields.text(call.body, "name", 1, 63), None, call.body.get("id"))
+    else:
+        call.site.check_free("", fields.number(call.body, "port", 1, 65535), call.body.get("id"))
     return NOTHING
 
 
