@@ -67,9 +67,9 @@ class Tokens:
         if grant == "client_credentials":
             if given.get("omadacId") != omadac_id:
                 raise Refused(-7131)
-            return self.issue(_known(applications, given))
+            return self.issue(known(applications, given))
         if grant == "refresh_token":
-            application = _known(applications, given)
+            application = known(applications, given)
             token = self._refreshing.pop(str(given.get("refresh_token")), None)  # single use
             if token is None or token.application is not application or token.ends <= self._now():
                 raise Refused(-44114)
@@ -113,7 +113,8 @@ class Tokens:
                 del tokens[text]
 
 
-def _known(applications: Iterable[Application], given: Mapping[str, Any]) -> Application:
+def known(applications: Iterable[Application], given: Mapping[str, Any]) -> Application:
+    """The application with this id and secret. Raises Refused (-44106)."""
     for one in applications:
         if (given.get("client_id"), given.get("client_secret")) == (one.client_id, one.client_secret):
             return one

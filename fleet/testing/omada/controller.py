@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 import time
@@ -11,16 +10,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from ..ether import Clock
-from .access import Application, Tokens
-from .codes import MEANINGS, BadPaging, Refused, invalid
+from . import webpage
+from .access import Application, Tokens, known
+from .codes import MEANINGS, BadPaging, Refused
 from .faults import Counters
 from .operations import NOTHING, Call, Operation, find
 from .operations.maintenance import BARE
 from .operations.registry import Generation
+from .people import People
 from .settings import Json
 from .site import Site
 from .strictness import Strictness
-from .web import Answered, Asked, as_json
+from .web import Answered, Asked, as_json, body_of
 
 # Seen in public: 5.7.6, 6.0.0.36, 6.1.0.19, 6.2.10.18 (sheet 0, 1.1). The other builds only stand for their release.
 VERSIONS: Final = {
@@ -32,6 +33,9 @@ VERSIONS: Final = {
     "6.2": "6.2.10.18",
 }
 BOTH: Final[frozenset[Generation]] = frozenset({0, 1, 2})
+
+
+_SUCCESS: Final[Json] = {"errorCode": 0, "msg": MEANINGS[0]}
 
 
 class Controller:
@@ -47,6 +51,7 @@ class Controller:
         strictness: Strictness,
         generations: frozenset[Generation] | None = None,
         refresh_tokens: bool | None = None,
+        users: Mapping[str, tuple[str, Application]] | None = None,
         rate_clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.version = VERSIONS.get(version, version)
@@ -60,6 +65,7 @@ class Controller:
         self.generations = generations or (frozenset({0, 1}) if self.version.startswith("5.") else BOTH)
         refreshes = not self.version.startswith("6.0.") if refresh_tokens is None else refresh_tokens  # sheet 1.3
         self.tokens = Tokens(clock.now, refresh=refreshes, coexist=strictness.tokens_coexist)
+        self.people = People(users or {}, clock.now)
         self.counters = Counters()
         self.lock = threading.RLock()
         self._rate_clock = rate_clock
@@ -69,6 +75,27 @@ class Controller:
     def wall(self) -> float:
         """Unix seconds, with what the clock was advanced."""
         return self._began + self.clock.now()
+
+    def insight(self, site: Site) -> list[Json]:
+        """What the web page shows of running tunnels; `lastHandshake` exists only here. Its form is unverified: ms, or 0."""
+        gateway = site.gateway
+        rows: list[Json] = []
+        for tunnel in gateway.running if gateway is not None else ():
+            for peer in tunnel.peers:
+                seen = gateway.handshake(tunnel, peer) if gateway is not None else None
+                ago = None if seen is None else self.clock.now() - seen.at
+                rows.append(
+                    {
+                        "name": peer.name,
+                        "interfaceName": tunnel.name,
+                        "remoteIp": peer.end_point or "" if seen is None else seen.endpoint[0],
+                        "remotePort": peer.end_point_port or 0 if seen is None else seen.endpoint[1],
+                        "lastHandshake": 0 if ago is None else int((self.wall() - ago) * 1000),
+                        "downBytes": 0 if seen is None else seen.received,
+                        "upBytes": 0 if seen is None else seen.sent,
+                    }
+                )
+        return rows
 
     def tick(self) -> None:
         """Let what is due on the gateways happen."""
@@ -83,12 +110,16 @@ class Controller:
         """One reply, whatever was asked."""
         if asked.path == "/api/info":
             return self._info(asked)
+        page = webpage.PATH.fullmatch(asked.path)
         try:
-            self._within_budget()
+            if page is None:
+                self._within_budget()
             with self.lock:
                 self.tick()
-                if asked.path == "/openapi/authorize/token":
-                    return self._token(asked)
+                if page is not None:
+                    return webpage.answer(self, asked, page)
+                if asked.path.startswith("/openapi/authorize/"):
+                    return self._authorize(asked)
                 return self._operation(asked, endpoints_lost)
         except Refused as refused:
             self.counters.refused += 1
@@ -103,10 +134,11 @@ class Controller:
         body: Json,
         *,
         endpoints_lost: bool = False,
+        by_hand: bool = False,
     ) -> Json:
-        """One operation for an application that is logged in; the envelope, refusals included."""
+        """One operation for somebody who is logged in; the envelope, refusals included. `by_hand`: at the web page."""
         try:
-            operation, parts = self._found(method, path)
+            operation, parts = self._found(method, path, BOTH if by_hand else self.generations)
             self._allowed(application, operation, parts)
             result = operation.run(Call(self, application, parts, query, body, endpoints_lost))
         except Refused as refused:
@@ -116,11 +148,10 @@ class Controller:
                 raise
             self.counters.refused += 1
             return self.envelope(refused)
-        self._count(operation, parts)
+        self._count(operation, parts, "WEB" if by_hand else "Open API")
         if operation.run.__name__ in BARE and self.strictness.bare_results:
             return dict(result)
-        shown: Json = {"errorCode": 0, "msg": MEANINGS[0]}
-        return shown if result is NOTHING else {**shown, "result": result}
+        return _SUCCESS if result is NOTHING else {**_SUCCESS, "result": result}
 
     def envelope(self, refused: Refused) -> Json:
         """The refusal as it is sent."""
@@ -160,25 +191,52 @@ class Controller:
             "supportApp": True,
             "omadacId": self.omadac_id,
         }
-        return as_json({"errorCode": 0, "msg": MEANINGS[0], "result": result}) if asked.method == "GET" else Answered(405)
+        return as_json({**_SUCCESS, "result": result}) if asked.method == "GET" else Answered(405)
 
-    def _token(self, asked: Asked) -> Answered:
+    def _authorize(self, asked: Asked) -> Answered:
+        """Tokens, and the two steps before them in authorization-code mode (sheet 1.3 to 1.5)."""
+        step = asked.path.removeprefix("/openapi/authorize/")
+        if step not in ("token", "login", "code"):
+            raise Refused(-1600)
         if asked.method != "POST":
             raise self._verb()
+        if step == "token":
+            return as_json({**_SUCCESS, "msg": "Open API Get Access Token successfully.", "result": self._token(asked)})
+        if asked.query.get("omadac_id") != self.omadac_id:
+            raise Refused(-7131)
+        if asked.query.get("client_id") not in {one.client_id for one in self.applications}:
+            raise Refused(-44106)
+        if step == "code":
+            return as_json({**_SUCCESS, "result": self.people.code(asked.query, asked.headers)})
+        session, csrf = self.people.log_in(body_of(asked))
+        return as_json({**_SUCCESS, "result": {"csrfToken": csrf, "sessionId": session}})
+
+    def _token(self, asked: Asked) -> Json:
         self.counters.logins += 1
-        result = self.tokens.grant(self.applications, self.omadac_id, asked.query, _body(asked))
-        return as_json({"errorCode": 0, "msg": "Open API Get Access Token successfully.", "result": result})
+        body = body_of(asked)
+        if asked.query.get("grant_type") == "authorization_code":
+            known(self.applications, {**asked.query, **body})
+            return self.tokens.issue(self.people.redeem(asked.query.get("code", "")))
+        return self.tokens.grant(self.applications, self.omadac_id, asked.query, body)
 
     def _operation(self, asked: Asked, endpoints_lost: bool) -> Answered:
-        self._found(asked.method, asked.path)
-        missing = 401 if self.strictness.no_token == "401" else 200
-        application = self.tokens.application(asked.headers.get("authorization"), missing=missing)
-        body = {} if asked.method == "GET" else _body(asked)
+        self._found(asked.method, asked.path, self.generations)
+        application = self._caller(asked)
+        body = {} if asked.method == "GET" else body_of(asked)
         shown = self.perform(application, asked.method, asked.path, asked.query, body, endpoints_lost=endpoints_lost)
         return as_json(shown)
 
-    def _found(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-        found = find(method, path, self.generations)
+    def _caller(self, asked: Asked) -> Application:
+        """Who asks. A session of the web page is refused (-44116) or taken, as two tools report (sheet 3)."""
+        header = asked.headers.get("authorization")
+        if header is None and "csrf-token" in asked.headers:
+            if not self.strictness.web_sessions:
+                raise Refused(-44116)
+            return self.people.person(asked.headers, csrf=-1200, session=-1200)
+        return self.tokens.application(header, missing=401 if self.strictness.no_token == "401" else 200)
+
+    def _found(self, method: str, path: str, generations: frozenset[Generation]) -> tuple[Operation, Mapping[str, str]]:
+        found = find(method, path, generations)
         if found == "verb":
             raise self._verb()
         if isinstance(found, str):
@@ -196,21 +254,21 @@ class Controller:
         if "siteId" in parts:
             self.reachable(application, parts["siteId"])
 
-    def _count(self, operation: Operation, parts: Mapping[str, str]) -> None:
+    def _count(self, operation: Operation, parts: Mapping[str, str], resource: str) -> None:
         self.counters.by_path[operation.path] = self.counters.by_path.get(operation.path, 0) + 1
         if not operation.writes:
             self.counters.reads += 1
             return
         self.counters.writes += 1
         if "siteId" in parts:
-            self._audit(self.sites[parts["siteId"]], operation)
+            self._audit(self.sites[parts["siteId"]], operation, resource)
 
-    def _audit(self, site: Site, operation: Operation) -> None:
+    def _audit(self, site: Site, operation: Operation, resource: str) -> None:
         site.audit.append(
             {
                 "time": int(self.wall() * 1000),
-                "operator": "Open API",
-                "resource": "Open API",
+                "operator": resource,
+                "resource": resource,
                 "auditType": "Settings",
                 "content": f"{operation.method} {operation.path.partition('{siteId}')[2]}",
                 "label": "",
@@ -237,18 +295,3 @@ class Controller:
     def _too_fast(self) -> Refused:
         self.counters.too_fast += 1
         return Refused(-7132, status=429 if self.strictness.too_fast == "429" else 200)
-
-
-def _body(asked: Asked) -> Json:
-    """The JSON object that was sent; none counts as an empty one. Raises Refused for anything else."""
-    if not asked.body:
-        return {}
-    if not asked.headers.get("content-type", "").startswith("application/json"):
-        raise invalid("content type")
-    try:
-        body = json.loads(asked.body)
-    except ValueError:
-        raise invalid("body") from None
-    if not isinstance(body, dict):
-        raise invalid("body")
-    return body

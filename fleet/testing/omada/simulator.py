@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Final
 
@@ -32,7 +32,7 @@ class OmadaSimulator:
 
     `version` is a release such as "5.14" or "6.0", or a full version; 5.x answers generation 1 alone, 6.x both, unless
     `generations` says {0, 1}, {0, 2} or {0, 1, 2}. `client_id` and `client_secret` are those of an application that may
-    everything; further ones are in `applications`.
+    everything; further ones are in `applications`, people in `users`: name -> (password, what they may do).
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class OmadaSimulator:
         sites: Iterable[str | Site] = ("site",),
         *,
         applications: Iterable[Application] = (),
+        users: Mapping[str, tuple[str, Application]] | None = None,
         ether: Ether | None = None,
         clock: Clock | None = None,
         strictness: Strictness | None = None,
@@ -57,6 +58,7 @@ class OmadaSimulator:
             version,
             made,
             [self.application, *applications],
+            users=users,
             clock=self.clock,
             strictness=self.strictness,
             generations=generations,

@@ -30,6 +30,7 @@ class Strictness:
     flap                 a delivery ends sessions of changed peers (`peer`), or all of a changed interface (`interface`) (12.4)
     reresolves           the gateway looks names up again by itself; else only when settings are delivered (4)
     row_ids              ids of status rows are strings (captured) or numbers (5)
+    web_sessions         a session of the web page may call the Open API (one tool), else -44116 (another) (3)
     bare_results         backup and restore results come without the envelope, as the schema shows (6)
     """
 
@@ -51,6 +52,7 @@ class Strictness:
     flap: Literal["peer", "interface"] = "peer"
     reresolves: bool = False
     row_ids: Literal["string", "number"] = "string"
+    web_sessions: bool = False
     bare_results: bool = False
 
 

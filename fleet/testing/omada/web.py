@@ -9,6 +9,8 @@ from typing import Final, Literal, TypeAlias
 
 from ..certificates import Certificate
 from ..https import HttpReply, HttpRequest, HttpsServer
+from .codes import invalid
+from .settings import Json
 
 Manner: TypeAlias = Literal["whole", "reset", "half", "stall"]
 LARGEST: Final = 1_000_000
@@ -34,14 +36,30 @@ class Answered:
     body: bytes = b""
     content_type: str = "application/json;charset=UTF-8"
     manner: Manner = "whole"
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 Answer: TypeAlias = Callable[[Asked], Answered]
 
 
-def as_json(value: object, status: int = 200) -> Answered:
+def as_json(value: object, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answered:
     """A JSON reply."""
-    return Answered(status, json.dumps(value, separators=(",", ":")).encode())
+    return Answered(status, json.dumps(value, separators=(",", ":")).encode(), headers=headers)
+
+
+def body_of(asked: Asked) -> Json:
+    """The JSON object that was sent; none counts as an empty one. Raises Refused for anything else."""
+    if not asked.body:
+        return {}
+    if not asked.headers.get("content-type", "").startswith("application/json"):
+        raise invalid("content type")
+    try:
+        body = json.loads(asked.body)
+    except ValueError:
+        raise invalid("body") from None
+    if not isinstance(body, dict):
+        raise invalid("body")
+    return body
 
 
 class WebServer:
@@ -85,7 +103,7 @@ class WebServer:
         answered = self._answer(Asked(request.method, request.path, dict(request.query), headers, request.body))
         if answered.manner != "whole":
             self._spoil(request, answered.manner)
-        return HttpReply(answered.status, answered.body, (("Content-Type", answered.content_type),))
+        return HttpReply(answered.status, answered.body, (("Content-Type", answered.content_type), *answered.headers))
 
     def _spoil(self, request: HttpRequest, manner: Manner) -> None:
         """Tell the server, which counts requests, what is to become of this one's reply."""
