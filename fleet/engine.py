@@ -228,7 +228,7 @@ def render(router: Router, intent: Intent, changes: Sequence[Change], plan_id: s
         target=router.link.target,
         plan_id=plan_id,
         batches=batches(changes, limits),
-        desired=fitted(partial(intent, changes, router.observed), limits),
+        desired=fitted(partial(intent, changes, router.observed.stored), limits),
         private_keys=intent.private_keys,
         snapshot=router.observed.stored,
     )
@@ -239,11 +239,14 @@ def render(router: Router, intent: Intent, changes: Sequence[Change], plan_id: s
     return script
 
 
-def partial(intent: Intent, changes: Sequence[Change], observed: Observed) -> Configuration:
-    """The state to write when only some changes are wanted now: whole-file vendors must not do the rest as well."""
+def partial(intent: Intent, changes: Sequence[Change], held: Configuration) -> Configuration:
+    """The state to write when only some changes are wanted now: whole-file vendors must not do the rest as well.
+
+    `held` is the view that the changes were found in.
+    """
     if intent.wanted is None:
         return intent.configuration
-    ours = {name: interface for name, interface in observed.stored.items() if name in intent.configuration}
+    ours = {name: interface for name, interface in held.items() if name in intent.configuration}
     return {
         name: replace(interface, unmanaged=intent.configuration[name].unmanaged)
         for name, interface in apply_changes(ours, changes).items()

@@ -268,18 +268,37 @@ class Guarded:
     def _script(self, changes: tuple[Change, ...], *, arm: bool, confirm_within: int | None = None) -> Script:
         assert self.router.observed is not None
         limits = self.router.limits
+        within = self.confirm_within if confirm_within is None else confirm_within
         plan = RouterPlan(
             target=self.router.link.target,
             plan_id=self.plan_id,
             batches=batches(changes, limits),
-            desired=fitted(engine.partial(self.intent, changes, self.router.observed), limits),
+            desired=fitted(engine.partial(self.intent, changes, self._held(first=arm or not within)), limits),
             private_keys=self.intent.private_keys,
             snapshot=self._snapshot or {},
-            confirm_within=self.confirm_within if confirm_within is None else confirm_within,
+            confirm_within=within,
             arm=arm,
             remaining=max(1, round(self._deadline - time.monotonic())) if self._deadline else 0,
         )
         return self.router.driver.render(plan, self.router.observed)
+
+    def _held(self, *, first: bool) -> Configuration:
+        """What a pass is written over: where saving is the confirm, earlier passes of this run are in the running view only.
+
+        Without the peers that others gave the running interface by hand: they belong into no file.
+        """
+        assert self.router.observed is not None
+        stored, running = self.router.observed.stored, self.router.observed.running
+        if first or running is None or not self.router.limits.saves_on_confirm:
+            return stored
+        kept = {name: stored[name].peers if name in stored else {} for name in running}
+        return {
+            name: replace(
+                interface,
+                peers={key: peer for key, peer in interface.peers.items() if peer.mark is not None or key in kept[name]},
+            )
+            for name, interface in running.items()
+        }
 
     def _ours(self) -> Configuration:
         """Our interfaces as they are, for the undo: what is foreign on them is not its business."""

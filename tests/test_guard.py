@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from toy_router import STRANGER, Call, ToyDriver, ToyRouter
 
-from fleet import engine, guard, rollback
+from fleet import Observed, RouterPlan, Script, Step, engine, guard, rollback
+from fleet.changes import AddPeer
 from fleet.errors import ConnectionLost, NotConverged, Rejected, RolledBack, RouterError, Unreachable
-from fleet.model import Interface
-from fleet.testing.cases import AFTER, BEFORE, INTERFACE
+from fleet.model import Interface, Mark, Peer
+from fleet.testing.cases import AFTER, BEFORE, INTERFACE, OVERLAY, networks, public_key
 from fleet.testing.disturbed import Kind, Wire
 from fleet.testing.subject import WINDOW, Subject
 
@@ -300,6 +301,40 @@ def test_where_saving_is_the_confirm_nothing_is_stored_before_it():
     router.guarded(AFTER, look)
     assert stored == [router.before]
     assert router.device.stored == router.device.running
+
+
+class WholeFile(ToyDriver):
+    """Writes the whole desired state, of new peers one a pass: as where a router must name something before the next."""
+
+    def render(self, plan: RouterPlan, observed: Observed) -> Script:
+        script = super().render(plan, observed)
+        if not plan.changes:
+            return script
+        held = (observed.running or {})[INTERFACE].peers
+        new = next((change.wanted.public_key for change in plan.changes if isinstance(change, AddPeer)), None)
+        wanted = plan.desired[INTERFACE]
+        file = replace(wanted, peers={key: peer for key, peer in wanted.peers.items() if key in held or key == new})
+        step = Step("write the file", (Call("write", file),), plan.changes)
+        return replace(script, guarded=(*script.guarded[: 1 if plan.arm else 0], (step,)))
+
+
+def test_where_saving_is_the_confirm_a_part_of_the_intent_is_written_in_several_passes() -> None:
+    device = ToyRouter(two_views=True)
+    router = Subject(WholeFile(two_views=True), device)
+    Subject(ToyDriver(two_views=True), device).converge(BEFORE)
+    device.plant(INTERFACE)
+    held = device.stored[INTERFACE]
+    added = [
+        Peer(public_key(name), networks(f"10.99.0.{n}/32"), mark=Mark(OVERLAY, name)) for n, name in ((7, "goa"), (8, "pune"))
+    ]
+    later = replace(held, mtu=1380, peers={**{peer.public_key: peer for peer in added}})  # peers of BEFORE go later
+    router.observe()
+    intent = engine.Intent({INTERFACE: later}, wanted=lambda change: isinstance(change, AddPeer))
+    made = guard.Guarded(router.router, intent, "run-1", router.journal, WINDOW).converge()
+    assert len(made) == 2
+    expected = {**held.peers, **{peer.public_key: peer for peer in added}}
+    for view in (device.running, device.stored):
+        assert (view[INTERFACE].peers, view[INTERFACE].mtu) == (expected, held.mtu)
 
 
 # ------------------------------------------------------------------------------------------------------ left-over guards

@@ -148,6 +148,12 @@ class ToyRouter:
             view.clear()
             view.update(changed)
 
+    def _write(self, file: Interface) -> None:
+        """Somebody else's peers that are in no file stay in the running interface."""
+        for view in [self.running] if self.guard is not None and self.two_views else [self.stored, self.running]:
+            strangers = {key: peer for key, peer in view[file.name].peers.items() if peer.mark is None}
+            view[file.name] = replace(file, peers={**strangers, **file.peers})
+
     def _disable(self, change: RemovePeer) -> None:
         for view in (self.stored, self.running):
             held = view[change.interface]
