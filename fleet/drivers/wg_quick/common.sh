@@ -28,7 +28,7 @@ make_work() {
         WORK=
     done
     [ -n "$WORK" ] || fail 13 "no writable directory for temporary files (tried /run, /dev/shm, /tmp)"
-    trap 'rm -rf "$WORK" "$NEW"' EXIT
+    trap 'rm -rf "${WORK:?}" ${NEW:+"$NEW"}' EXIT
     trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 141' PIPE

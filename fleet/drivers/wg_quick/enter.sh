@@ -3,9 +3,9 @@
 guard_new() { # OVERLAY <lib; the folder to be, with the text of all functions
     guard_paths "$1"
     [ -d "$STATE" ] || mkdir -m 700 "$STATE" 2>/dev/null
-    NEW=$(mktemp -d "$STATE/new.XXXXXX" 2>/dev/null) || fail 13 "$STATE cannot be written"
-    trap 'rm -rf "$NEW"' EXIT
-    LIB=$NEW/lib.sh
+    NEW=$(mktemp -d "${STATE:?}/new.XXXXXX" 2>/dev/null) || fail 13 "$STATE cannot be written"
+    trap 'rm -rf "${NEW:?}"' EXIT
+    LIB=${NEW:?}/lib.sh
     cat >"$LIB" || fail 14 "$STATE: no space left"
 }
 

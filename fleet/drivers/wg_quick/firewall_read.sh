@@ -146,7 +146,7 @@ ufw_scan() { # OVERLAY INTERFACE
         }'
 }
 
-# Everything there is: places and rules of every firewall on this router, into $WORK/scan.
+# Everything there is: places and rules of every firewall on this router, into ${WORK:?}/scan.
 firewall_scan() { # OVERLAY INTERFACE
     kind=$(iptables_kind); managed=0; own=1; skip=0; firewalld=0
     ! nft_works || own=0
@@ -154,17 +154,17 @@ firewall_scan() { # OVERLAY INTERFACE
     ! ufw_rules || skip=1
     ! firewalld_rules || { firewalld=1; skip=1; }
     table=$(own_table "$1" "$2")
-    : >"$WORK/scan"
+    : >"${WORK:?}/scan"
     if [ "$own" = 0 ]; then
-        nft_scan "$table" "$1" "$2" "$managed" "$firewalld" >>"$WORK/scan"
-        printf 'place\tnft inet %s input\tguard\tany\nplace\tnft inet %s forward\tclamp\tany\n' "$table" "$table" >>"$WORK/scan"
+        nft_scan "$table" "$1" "$2" "$managed" "$firewalld" >>"${WORK:?}/scan"
+        printf 'place\tnft inet %s input\tguard\tany\nplace\tnft inet %s forward\tclamp\tany\n' "$table" "$table" >>"${WORK:?}/scan"
     fi
     if [ "$kind" != none ]; then
-        iptables_scan "$1" "$2" 4 "$skip" "$own" >>"$WORK/scan"
-        iptables_scan "$1" "$2" 6 "$skip" "$own" >>"$WORK/scan"
+        iptables_scan "$1" "$2" 4 "$skip" "$own" >>"${WORK:?}/scan"
+        iptables_scan "$1" "$2" 6 "$skip" "$own" >>"${WORK:?}/scan"
     fi
-    if [ "$firewalld" = 1 ]; then firewalld_scan "$2" >>"$WORK/scan"
-    elif [ "$skip" = 1 ]; then ufw_scan "$1" "$2" >>"$WORK/scan"
+    if [ "$firewalld" = 1 ]; then firewalld_scan "$2" >>"${WORK:?}/scan"
+    elif [ "$skip" = 1 ]; then ufw_scan "$1" "$2" >>"${WORK:?}/scan"
     fi
 }
 
@@ -172,7 +172,7 @@ firewall_scan() { # OVERLAY INTERFACE
 firewall_compare() { # LIST OVERLAY INTERFACE
     firewall_scan "$2" "$3"
     mark=$(awk '$1 == "mark" { print $2; exit }' "$1")
-    rules_of "$1" "$3" >"$WORK/rules"
+    rules_of "$1" "$3" >"${WORK:?}/rules"
     awk -F '\t' -v mark="$mark" -v i="$3" '
         FILENAME ~ /scan$/ && $1 == "place" { key[++places] = $2; hook[places] = $3; family[places] = $4; next }
         FILENAME ~ /scan$/ { handle[++rules] = $3; at[rules] = $2; comment[rules] = $4; have[$2 "\t" $4]++; next }
@@ -195,7 +195,7 @@ firewall_compare() { # LIST OVERLAY INTERFACE
                 split(comment[n], field, " ")
                 print "delete\t" at[n] "\t" handle[n] "\t" field[3]
             }
-        }' "$WORK/scan" "$WORK/rules"
+        }' "${WORK:?}/scan" "${WORK:?}/rules"
 }
 
 forwarding_wanted() { # LIST FAMILY
@@ -211,7 +211,7 @@ forwarding_on() { # FAMILY; a kernel without this family forwards nothing and la
 
 # What of a list is live: "live IDENTITY", "dead IDENTITY" (rules or forwarding missing), "stray IDENTITY" (a rule nobody wants).
 firewall_live() { # LIST OVERLAY INTERFACE
-    firewall_compare "$1" "$2" "$3" >"$WORK/compared"
+    firewall_compare "$1" "$2" "$3" >"${WORK:?}/compared"
     off=0
     if forwarding_wanted "$1" 4 && ! forwarding_on 4; then off=1; fi
     if forwarding_wanted "$1" 6 && ! forwarding_on 6; then off=1; fi
@@ -223,7 +223,7 @@ firewall_live() { # LIST OVERLAY INTERFACE
             for (identity in all)
                 print ((identity in dead) || (off && identity ~ /^forward/) ? "dead " : "live ") identity
             for (identity in stray) print "stray " identity
-        }' "$WORK/compared"
+        }' "${WORK:?}/compared"
 }
 
 # firewalld replaces its tables at every reload and its chains cannot be entered, so it gets objects of ours: a zone that
@@ -241,8 +241,8 @@ firewalld_scan() { # INTERFACE
     for end in i o p; do
         case $policies in *" $(firewalld_name "$1" "$end") "*) ;; *) return 0 ;; esac
     done
-    for end in i o p; do firewall-cmd --policy="$(firewalld_name "$1" "$end")" --list-rich-rules 2>/dev/null; done >"$WORK/rich"
+    for end in i o p; do firewall-cmd --policy="$(firewalld_name "$1" "$end")" --list-rich-rules 2>/dev/null; done >"${WORK:?}/rich"
     while IFS='	' read -r policy comment rich; do
-        if [ "$rich" = intra ] || grep -qxF "$rich" "$WORK/rich"; then printf 'rule\tfirewalld\t%s\t%s\n' "$policy" "$comment"; fi
+        if [ "$rich" = intra ] || grep -qxF "$rich" "${WORK:?}/rich"; then printf 'rule\tfirewalld\t%s\t%s\n' "$policy" "$comment"; fi
     done <"$file"
 }

@@ -85,9 +85,9 @@ iptables_script() { # TOOL
 }
 
 ufw_write() {
-    awk -F '\t' '$1 == "delete" && $2 == "ufw" { print $3 }' "$WORK/compared" | sort -rn >"$WORK/numbers"
-    while read -r number; do ufw --force delete "$number" >/dev/null || return 1; done <"$WORK/numbers"
-    awk -F '\t' '$1 == "add" && $2 == "ufw" { print $3 "\t" $4 }' "$WORK/compared" >"$WORK/additions"
+    awk -F '\t' '$1 == "delete" && $2 == "ufw" { print $3 }' "${WORK:?}/compared" | sort -rn >"${WORK:?}/numbers"
+    while read -r number; do ufw --force delete "$number" >/dev/null || return 1; done <"${WORK:?}/numbers"
+    awk -F '\t' '$1 == "add" && $2 == "ufw" { print $3 "\t" $4 }' "${WORK:?}/compared" >"${WORK:?}/additions"
     while IFS='	' read -r comment rule; do
         # shellcheck disable=SC2086 # words of a rule, none of them quoted
         set -- $rule
@@ -108,27 +108,27 @@ ufw_write() {
         esac
         # shellcheck disable=SC2086
         ufw "$@" comment "$comment" >/dev/null 2>&1 || ufw $words comment "$comment" >/dev/null || return 1
-    done <"$WORK/additions"
+    done <"${WORK:?}/additions"
 }
 
 firewall_apply() { # LIST OVERLAY INTERFACE; returns 1 with the tool's words on standard error
     switch_forwarding "$1" || { say "forwarding could not be switched on in /proc/sys/net"; return 1; }
-    firewall_compare "$1" "$2" "$3" >"$WORK/compared"
-    if ! grep -q '^\(add\|delete\)' "$WORK/compared"; then return 0; fi
+    firewall_compare "$1" "$2" "$3" >"${WORK:?}/compared"
+    if ! grep -q '^\(add\|delete\)' "${WORK:?}/compared"; then return 0; fi
     table=$(own_table "$2" "$3")
     if nft_works; then
-        nft_script "$table" <"$WORK/compared" >"$WORK/nft"
-        if grep "	nft inet $table " "$WORK/compared" | grep -q '^\(add\|delete\)'; then
-            nft_own_script "$table" "$mark" "$3" <"$WORK/rules" >>"$WORK/nft"
+        nft_script "$table" <"${WORK:?}/compared" >"${WORK:?}/nft"
+        if grep "	nft inet $table " "${WORK:?}/compared" | grep -q '^\(add\|delete\)'; then
+            nft_own_script "$table" "$mark" "$3" <"${WORK:?}/rules" >>"${WORK:?}/nft"
         fi
-        [ ! -s "$WORK/nft" ] || nft -f "$WORK/nft" || return 1
+        [ ! -s "${WORK:?}/nft" ] || nft -f "${WORK:?}/nft" || return 1
     fi
     for tool in iptables ip6tables; do
-        iptables_script "$tool" <"$WORK/compared" >"$WORK/$tool"
-        [ ! -s "$WORK/$tool" ] || "$tool-restore" --noflush <"$WORK/$tool" || return 1
+        iptables_script "$tool" <"${WORK:?}/compared" >"${WORK:?}/$tool"
+        [ ! -s "${WORK:?}/$tool" ] || "$tool-restore" --noflush <"${WORK:?}/$tool" || return 1
     done
-    if grep -q '	ufw	' "$WORK/compared"; then ufw_write || return 1; fi
-    if grep -q '	firewalld	' "$WORK/compared"; then firewalld_write "$mark" "$3" || return 1; fi
+    if grep -q '	ufw	' "${WORK:?}/compared"; then ufw_write || return 1; fi
+    if grep -q '	firewalld	' "${WORK:?}/compared"; then firewalld_write "$mark" "$3" || return 1; fi
     return 0
 }
 
@@ -152,7 +152,7 @@ firewalld_rich() { # MARK INTERFACE <rules
 firewalld_remove() { # INTERFACE
     for end in i o p; do firewall-cmd --quiet --permanent --delete-policy="$(firewalld_name "$1" "$end")" 2>/dev/null; done
     firewall-cmd --quiet --permanent --delete-zone="$(firewalld_name "$1" z)" 2>/dev/null
-    rm -f "$DIR/fleet-$1.firewalld"
+    rm -f "${DIR:?}/fleet-$1.firewalld"
 }
 
 firewalld_policy() { # NAME INGRESS EGRESS
@@ -163,19 +163,19 @@ firewalld_policy() { # NAME INGRESS EGRESS
 
 firewalld_write() { # MARK INTERFACE
     firewalld_remove "$2"
-    firewalld_rich "$1" "$2" <"$WORK/rules" >"$WORK/firewalld"
+    firewalld_rich "$1" "$2" <"${WORK:?}/rules" >"${WORK:?}/firewalld"
     zone=$(firewalld_name "$2" z)
-    if [ -s "$WORK/firewalld" ]; then
+    if [ -s "${WORK:?}/firewalld" ]; then
         firewall-cmd --quiet --permanent --new-zone="$zone" || return 1
         firewall-cmd --quiet --permanent --zone="$zone" --add-interface="$2" || return 1
-        if grep -q '	intra$' "$WORK/firewalld"; then firewall-cmd --quiet --permanent --zone="$zone" --add-forward || return 1; fi
+        if grep -q '	intra$' "${WORK:?}/firewalld"; then firewall-cmd --quiet --permanent --zone="$zone" --add-forward || return 1; fi
         firewalld_policy "$(firewalld_name "$2" i)" "$zone" ANY || return 1
         firewalld_policy "$(firewalld_name "$2" o)" ANY "$zone" || return 1
         firewalld_policy "$(firewalld_name "$2" p)" ANY HOST || return 1
         while IFS='	' read -r end comment rich; do
             [ "$rich" = intra ] || firewall-cmd --quiet --permanent --policy="$(firewalld_name "$2" "$end")" --add-rich-rule="$rich" || return 1
-        done <"$WORK/firewalld"
-        cp "$WORK/firewalld" "$DIR/fleet-$2.firewalld"
+        done <"${WORK:?}/firewalld"
+        cp "${WORK:?}/firewalld" "$DIR/fleet-$2.firewalld"
     fi
     firewall-cmd --quiet --reload
 }

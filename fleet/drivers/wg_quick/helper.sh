@@ -6,7 +6,7 @@ NAME=${NAME%.sh}
 # A power cut ends every guard: what waited to be confirmed then is not wanted any more.
 sweep() { # OVERLAY
     guard_paths "$1"
-    guard_found >/dev/null || holder >/dev/null || rm -rf "$NEXT"
+    guard_found >/dev/null || holder >/dev/null || rm -rf "${NEXT:?}"
 }
 
 up() {
@@ -24,8 +24,8 @@ down() {
     [ -f "$list" ] || return 0
     loop_stop "$1"
     # Rules in ufw and firewalld are stored by them and do no harm while the interface is away.
-    awk '$1 == "mark"' "$list" >"$WORK/nothing"
-    firewall_apply "$WORK/nothing" "$(list_overlay "$list")" "$1" || say "$1: not all openings could be removed"
+    awk '$1 == "mark"' "$list" >"${WORK:?}/nothing"
+    firewall_apply "${WORK:?}/nothing" "$(list_overlay "$list")" "$1" || say "$1: not all openings could be removed"
 }
 
 loop() {

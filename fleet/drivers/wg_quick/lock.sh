@@ -48,13 +48,13 @@ end_tree() { # PID
                 for (n = 0; n < 64 && up != top && up > 1; n++) up = parent[up]
                 if (up == top) print pid
             }
-        }' >"$WORK/tree"
-    while read -r pid; do kill -9 "$pid" 2>/dev/null; done <"$WORK/tree"
+        }' >"${WORK:?}/tree"
+    while read -r pid; do kill -9 "$pid" 2>/dev/null; done <"${WORK:?}/tree"
 }
 
 # The writer's marker: operators without a common database refuse each other by it. In memory: a restart takes it off.
 marker() { # SECONDS OWNER; an empty owner takes it off
-    place=$STATE/marker-$OVERLAY
+    place=${STATE:?}/marker-$OVERLAY
     if [ -n "$2" ] && [ -f "$place" ] && read -r until owner <"$place"; then
         left=$((until - $(seconds)))
         if [ "$owner" != "$2" ] && [ "$left" -gt 0 ]; then fail 24 "$owner, $left s left"; fi

@@ -54,7 +54,7 @@ frame_interface() { # INTERFACE OVERLAY
     fi
 }
 
-touched() { [ -d "$GUARD" ] && grep -qsxF "$1" "$GUARD/interfaces"; } # INTERFACE
+touched() { [ -d "$GUARD" ] && grep -qsxF "$1" "${GUARD:?}/interfaces"; } # INTERFACE
 
 # Something of ours is at work: what is read meanwhile may be half of it.
 frame_busy() {
@@ -64,7 +64,7 @@ frame_busy() {
 # An undo that is armed, or was cut off; then what its plan has changed and not saved.
 frame_guard() { # OVERLAY
     frame_busy
-    seen=$(guard_found) || seen=$STATE/none
+    seen=$(guard_found) || seen=${STATE:?}/none
     plan=$(cat "$seen/plan" 2>/dev/null) due=$(cat "$seen/due" 2>/dev/null)
     if [ -n "$due" ]; then
         left=$((due - $(seconds)))
@@ -72,34 +72,34 @@ frame_guard() { # OVERLAY
         echo "@guard $plan $left"
     elif [ -d "$NEXT" ]; then echo "@leftover ${NEXT##*/}"
     fi
-    if [ -f "$STATE/marker-$1" ] && read -r until owner <"$STATE/marker-$1"; then echo "@marker $((until - $(seconds))) $owner"; fi
+    if [ -f "${STATE:?}/marker-$1" ] && read -r until owner <"${STATE:?}/marker-$1"; then echo "@marker $((until - $(seconds))) $owner"; fi
     case $(cat "$LAST" 2>/dev/null) in undone*not*) echo "@undone"; sed 's/^/=/' "$LAST" ;; esac
     [ -d "$GUARD" ] || return 0
     VIEW=pending
     while read -r name; do
         echo "@pending $name"
-        grep -qsxF "$name" "$GUARD/removed" && continue
-        if grep -qs "^boot_off $name\$" "$GUARD/after"; then echo "@off $name"; fi
+        grep -qsxF "$name" "${GUARD:?}/removed" && continue
+        if grep -qs "^boot_off $name\$" "${GUARD:?}/after"; then echo "@off $name"; fi
         frame_interface "$name" "$1"
-    done <"$GUARD/interfaces"
+    done <"${GUARD:?}/interfaces"
     VIEW=saved
 }
 
 # Keys and counters of every interface; private keys and preshared keys of others never leave the router.
 frame_dump() { # OVERLAY
-    : >"$WORK/marked"
+    : >"${WORK:?}/marked"
     for conf in "$DIR"/*.conf "$NEXT"/*.conf; do
-        [ ! -f "$conf" ] || conf_ours "$conf" "$1" | awk -v i="$(basename "$conf" .conf)" '{ print i "\t" $1 }' >>"$WORK/marked"
+        [ ! -f "$conf" ] || conf_ours "$conf" "$1" | awk -v i="$(basename "$conf" .conf)" '{ print i "\t" $1 }' >>"${WORK:?}/marked"
     done
     echo "@dump $(date +%s)"
     # Through a pipe: not even a temporary file of fleet's ever holds a private key that fleet did not make.
-    wg show all dump 2>"$WORK/error" | awk -F '\t' '
+    wg show all dump 2>"${WORK:?}/error" | awk -F '\t' '
         BEGIN { OFS = "\t" }
         FILENAME ~ /marked$/ { ours[$1 "\t" $2] = 1; next }
         NF == 5 { $2 = "(hidden)" }
         NF == 9 && $3 != "(none)" && !(($1 "\t" $2) in ours) { $3 = "(hidden)" }
-        { print }' "$WORK/marked" -
-    [ ! -s "$WORK/error" ] || fail 11 "$(head -n 1 "$WORK/error")"
+        { print }' "${WORK:?}/marked" -
+    [ ! -s "${WORK:?}/error" ] || fail 11 "$(head -n 1 "${WORK:?}/error")"
 }
 
 frame_network() {
@@ -152,6 +152,6 @@ observe() { # OVERLAY
     frame_dump "$1"
     frame_network
     frame_busy
-    [ "$(guard_found || echo "$STATE/none")" = "$seen" ] || echo "@busy"
+    [ "$(guard_found || echo "${STATE:?}/none")" = "$seen" ] || echo "@busy"
     echo "@end"
 }

@@ -5,9 +5,9 @@ guard_paths() { # OVERLAY
     OVERLAY=$1
     if [ -d "$ROOT/run" ] && [ -w "$ROOT/run" ]; then STATE=$ROOT/run/fleet; else STATE=$DIR/.fleet; fi
     NEXT=$DIR/fleet-next-$1
-    GUARD=$STATE/guard-$1
-    LOCK=$STATE/lock-$1
-    LAST=$STATE/last-$1
+    GUARD=${STATE:?}/guard-$1
+    LOCK=${STATE:?}/lock-$1
+    LAST=${STATE:?}/last-$1
 }
 
 # A clock that nobody sets: the time of day may jump when the network comes back.
@@ -15,9 +15,9 @@ seconds() { if [ -r "$ROOT/proc/uptime" ]; then cut -d . -f 1 "$ROOT/proc/uptime
 
 # Where a file is that was not saved yet, else the saved one; the path of a file that is to go does not exist.
 latest() { # NAME
-    if [ -f "$WORK/new/$1" ]; then echo "$WORK/new/$1"
-    elif grep -qsxF "$1" "$WORK/gone" "$GUARD/gone"; then echo "$WORK/none"
-    elif [ -d "$GUARD" ] && [ -f "$NEXT/$1" ]; then echo "$NEXT/$1"
+    if [ -f "${WORK:?}/new/$1" ]; then echo "${WORK:?}/new/$1"
+    elif grep -qsxF "$1" "${WORK:?}/gone" "${GUARD:?}/gone"; then echo "${WORK:?}/none"
+    elif [ -d "$GUARD" ] && [ -f "${NEXT:?}/$1" ]; then echo "${NEXT:?}/$1"
     else echo "$DIR/$1"
     fi
 }

@@ -10,8 +10,8 @@ cron_path() { echo "$ROOT/etc/cron.d/fleet-$(plain "$1")"; }
 
 # Prefixes routed through an interface, "PREFIX PROTOCOL", spelled like the list: with their length.
 routes_now() { # INTERFACE
-    ip -4 route show dev "$1" 2>/dev/null | awk '{ print $0, "4" }' >"$WORK/routes"
-    ip -6 route show dev "$1" 2>/dev/null | awk '{ print $0, "6" }' >>"$WORK/routes"
+    ip -4 route show dev "$1" 2>/dev/null | awk '{ print $0, "4" }' >"${WORK:?}/routes"
+    ip -6 route show dev "$1" 2>/dev/null | awk '{ print $0, "6" }' >>"${WORK:?}/routes"
     awk '
         $1 == "unreachable" || $1 == "multicast" { next }
         {
@@ -20,7 +20,7 @@ routes_now() { # INTERFACE
             if (prefix == "default") prefix = six ? "::/0" : "0.0.0.0/0"
             if (prefix !~ /\//) prefix = prefix (six ? "/128" : "/32")
             print prefix, protocol
-        }' "$WORK/routes"
+        }' "${WORK:?}/routes"
 }
 
 # A cron daemon counts only if it sees the same files: in a container the host's own may be visible.

@@ -2,32 +2,32 @@
 # Used at every start by the helper that PostUp calls, and by apply, so that both always do the same.
 
 routes_apply() { # LIST INTERFACE
-    routes_now "$2" >"$WORK/now"
+    routes_now "$2" >"${WORK:?}/now"
     awk -v i="$2" -v protocol="$ROUTE_PROTOCOL" '
         FILENAME ~ /now$/ { has[$1] = 1; if ($2 == protocol) ours[$1] = 1; next }
         $1 == "route" { want[$2] = 1; if (!($2 in has)) print "route replace", $2, "dev", i, "proto", protocol }
         END { for (prefix in ours) if (!(prefix in want)) print "route del", prefix, "dev", i, "proto", protocol }
-        ' "$WORK/now" "$1" >"$WORK/steps"
+        ' "${WORK:?}/now" "$1" >"${WORK:?}/steps"
     # A hub of thousands: one process for all of them where ip is iproute2 (busybox has no -batch).
-    if [ "$(wc -l <"$WORK/steps")" -gt 20 ] && ip -batch "$WORK/steps" 2>/dev/null; then return 0; fi
+    if [ "$(wc -l <"${WORK:?}/steps")" -gt 20 ] && ip -batch "${WORK:?}/steps" 2>/dev/null; then return 0; fi
     while read -r words; do
         # shellcheck disable=SC2086 # words made above from prefixes and interface names
         ip $words || return 1
-    done <"$WORK/steps"
+    done <"${WORK:?}/steps"
 }
 
 # ---- named endpoints are resolved again by the router itself when the handshake is older than 150 s
 resolve_once() { # INTERFACE OVERLAY
-    wg show "$1" latest-handshakes >"$WORK/handshakes" 2>/dev/null || return 0
-    conf_ours "$DIR/$1.conf" "$2" >"$WORK/ours"
+    wg show "$1" latest-handshakes >"${WORK:?}/handshakes" 2>/dev/null || return 0
+    conf_ours "$DIR/$1.conf" "$2" >"${WORK:?}/ours"
     awk -v now="$(date +%s)" -v stale="${FLEET_STALE_AFTER:-150}" '
         FILENAME ~ /handshakes$/ { last[$1] = $2; next }
         # A name has a letter after its last dot or no dot at all; addresses are never resolved again.
         $1 in last && now - last[$1] > stale && $2 ~ /^[A-Za-z0-9_][A-Za-z0-9._-]*:[0-9]+$/ && $2 !~ /^[0-9.]+:/ { print $1, $2 }
-        ' "$WORK/handshakes" "$WORK/ours" >"$WORK/stale"
+        ' "${WORK:?}/handshakes" "${WORK:?}/ours" >"${WORK:?}/stale"
     while read -r key endpoint; do
         WG_ENDPOINT_RESOLUTION_RETRIES=1 wg set "$1" peer "$key" endpoint "$endpoint" 2>/dev/null
-    done <"$WORK/stale"
+    done <"${WORK:?}/stale"
     return 0
 }
 

@@ -1,7 +1,7 @@
 # How an interface gets back what it had: ours as it was, what others have done meanwhile as it is.
 
 restore() { # INTERFACE
-    was=$GUARD/before/$1 was_conf=$GUARD/old/$1.conf was_list=$GUARD/old/fleet-$1.list new_conf=$(latest "$1.conf") wrong=0
+    was=${GUARD:?}/before/$1 was_conf=${GUARD:?}/old/$1.conf was_list=${GUARD:?}/old/fleet-$1.list new_conf=$(latest "$1.conf") wrong=0
     [ -f "$was_list" ] || was_list=/dev/null
     [ -f "$was_conf" ] || was_conf=/dev/null
     [ -f "$new_conf" ] || new_conf=/dev/null
@@ -22,10 +22,10 @@ restore() { # INTERFACE
 
 vanish() { # INTERFACE; it came with the plan
     if link_exists "$1"; then
-        quick down "$GUARD/up/$1.conf"
+        quick down "${GUARD:?}/up/$1.conf"
         ! link_exists "$1" || ip link del dev "$1" 2>/dev/null
     fi
-    rm -f "$GUARD/up/$1.conf"
+    rm -f "${GUARD:?}/up/$1.conf"
     firewall_apply /dev/null "$OVERLAY" "$1" 2>/dev/null || return 1
     ! link_exists "$1"
 }
@@ -33,9 +33,9 @@ vanish() { # INTERFACE; it came with the plan
 # Peers of ours as the kernel had them; peers of others as it has them now. Who did not change keeps his session, who comes
 # back or was dialled elsewhere gets the endpoint he had, so that nothing has to be resolved and nobody waits to be heard.
 restore_peers() { # INTERFACE OLD_CONF NEW_CONF DUMP_BEFORE
-    wg show "$1" dump >"$WORK/dump" || return 1
-    touch "$GUARD/dial.$1" "$GUARD/forget.$1"
-    awk -v again="$WORK/again" -v none="$NO_KEY" '
+    wg show "$1" dump >"${WORK:?}/dump" || return 1
+    touch "${GUARD:?}/dial.$1" "${GUARD:?}/forget.$1"
+    awk -v again="${WORK:?}/again" -v none="$NO_KEY" '
         function print_peer(field, allowed, endpoint) {
             text = text "[Peer]\nPublicKey = " field[1] "\n"
             text = text "PresharedKey = " (field[2] == "(none)" ? none : field[2]) "\n"
@@ -79,19 +79,19 @@ restore_peers() { # INTERFACE OLD_CONF NEW_CONF DUMP_BEFORE
                 print_peer(field, allowed, "(none)")
             }
             printf "%s", text
-        }' what=before "$4" what=dump "$WORK/dump" what=dial "$GUARD/dial.$1" what=forget "$GUARD/forget.$1" \
-        what=old "$2" what=new "$3" >"$WORK/sync.$1"
-    if [ -f "$WORK/again" ]; then
-        while read -r key; do wg set "$1" peer "$key" remove; done <"$WORK/again"
-        rm -f "$WORK/again"
+        }' what=before "$4" what=dump "${WORK:?}/dump" what=dial "${GUARD:?}/dial.$1" what=forget "${GUARD:?}/forget.$1" \
+        what=old "$2" what=new "$3" >"${WORK:?}/sync.$1"
+    if [ -f "${WORK:?}/again" ]; then
+        while read -r key; do wg set "$1" peer "$key" remove; done <"${WORK:?}/again"
+        rm -f "${WORK:?}/again"
     fi
-    wg syncconf "$1" "$WORK/sync.$1" 2>"$WORK/error"
+    wg syncconf "$1" "${WORK:?}/sync.$1" 2>"${WORK:?}/error"
 }
 
 restore_addresses() { # INTERFACE OLD_CONF NEW_CONF ADDRESSES_BEFORE
-    for each_conf in "$2" "$3"; do conf_interface "$each_conf" address | tr ',' '\n' | tr -d ' \t'; done >"$WORK/ours"
-    [ ! -f "$GUARD/unaddress.$1" ] || cat "$GUARD/unaddress.$1" >>"$WORK/ours"
-    addresses_now "$1" >"$WORK/addresses"
+    for each_conf in "$2" "$3"; do conf_interface "$each_conf" address | tr ',' '\n' | tr -d ' \t'; done >"${WORK:?}/ours"
+    [ ! -f "${GUARD:?}/unaddress.$1" ] || cat "${GUARD:?}/unaddress.$1" >>"${WORK:?}/ours"
+    addresses_now "$1" >"${WORK:?}/addresses"
     # Gone again: ours that came with the plan. Here again: ours that went, and what the kernel deletes with the first of a prefix.
     awk '
         FILENAME ~ /ours$/ { if (!/\//) $0 = $0 (/:/ ? "/128" : "/32"); ours[$0] = 1; next }
@@ -100,15 +100,15 @@ restore_addresses() { # INTERFACE OLD_CONF NEW_CONF ADDRESSES_BEFORE
         END {
             for (address in is) if (address in ours && !(address in was)) print "del", address; else print "add", address
             for (address in was) if (address in ours && !(address in is)) print "add", address
-        }' "$WORK/ours" "$4" "$WORK/addresses" >"$WORK/moves"
+        }' "${WORK:?}/ours" "$4" "${WORK:?}/addresses" >"${WORK:?}/moves"
     # Never without an address, see del_address; the second time for kernels that promote nothing.
     for verb in add del add; do
-        sed -n "s/^$verb //p" "$WORK/moves" >"$WORK/moving"
+        sed -n "s/^$verb //p" "${WORK:?}/moves" >"${WORK:?}/moving"
         while read -r address; do
             if [ "$verb" = del ]; then del_address "$1" "$address"
             elif ! addresses_now "$1" | grep -qxF "$address"; then ip addr replace "$address" dev "$1" 2>/dev/null
             fi
-        done <"$WORK/moving"
+        done <"${WORK:?}/moving"
     done
 }
 
@@ -122,18 +122,18 @@ restore_link() { # INTERFACE NEW_CONF LINK_BEFORE
 
 # `ip route replace` of the plan may have put a route of somebody else out of the way.
 restore_routes() { # INTERFACE ROUTES_BEFORE
-    { ip -4 route show; ip -6 route show; } >"$WORK/now" 2>/dev/null
-    awk '$1 == "route" { print $2 }' "$NEXT/fleet-$1.list" 2>/dev/null | sed 's#/32$##; s#/128$##' >"$WORK/prefixes"
+    { ip -4 route show; ip -6 route show; } >"${WORK:?}/now" 2>/dev/null
+    awk '$1 == "route" { print $2 }' "${NEXT:?}/fleet-$1.list" 2>/dev/null | sed 's#/32$##; s#/128$##' >"${WORK:?}/prefixes"
     awk -v i="dev $1 " 'FILENAME ~ /prefixes$/ { want[$1] = 1; next }
         FILENAME ~ /now$/ { have[$1] = 1; next }
-        $1 in want && !($1 in have) && index($0 " ", i) == 0 { gsub(/ (linkdown|dead|offload|trap|rt_offload|rt_trap)/, ""); print }' "$WORK/prefixes" "$WORK/now" "$2" >"$WORK/missing"
+        $1 in want && !($1 in have) && index($0 " ", i) == 0 { gsub(/ (linkdown|dead|offload|trap|rt_offload|rt_trap)/, ""); print }' "${WORK:?}/prefixes" "${WORK:?}/now" "$2" >"${WORK:?}/missing"
     while read -r words; do
         # shellcheck disable=SC2086 # words of ip itself
         ip route add $words 2>/dev/null
-    done <"$WORK/missing"
+    done <"${WORK:?}/missing"
 }
 
 unswitch() {
-    [ -f "$GUARD/sysctl" ] || return 0
-    while read -r path old new; do [ "$(cat "$path" 2>/dev/null)" != "$new" ] || echo "$old" >"$path"; done <"$GUARD/sysctl"
+    [ -f "${GUARD:?}/sysctl" ] || return 0
+    while read -r path old new; do [ "$(cat "$path" 2>/dev/null)" != "$new" ] || echo "$old" >"$path"; done <"${GUARD:?}/sysctl"
 }

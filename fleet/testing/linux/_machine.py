@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,20 +196,29 @@ class Machine:
         return code
 
     def kill_processes(self) -> None:
-        """End what this host started: by its groups, and by its mark in the environment of what left them (setsid)."""
+        """End what this host started, and wait until it is gone: what was killed may still write for a moment."""
         for group in list(self._processes):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
         self._processes.clear()
+        give_up = time.monotonic() + 10.0
+        while self._kill_marked() and time.monotonic() < give_up:
+            time.sleep(0.005)
+
+    def _kill_marked(self) -> bool:
+        """Kill by the mark in the environment, which what left its group (setsid) has, too; False if nothing was there."""
         mark = f"FLEET_ROOT={self.root_path}".encode()
+        found = False
         for path in Path("/proc").glob("[0-9]*/environ"):
             try:
                 mine = mark in path.read_bytes().split(b"\0")
             except OSError:
                 continue
             if mine and int(path.parent.name) != os.getpid():
+                found = True
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(int(path.parent.name), signal.SIGKILL)
+        return found
 
 
 def _feed(stdin: bytes | Stdin, writer: int) -> None:

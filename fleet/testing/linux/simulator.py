@@ -220,7 +220,7 @@ class LinuxSimulator(Machine, LinuxNode):
     def _fresh_run(self) -> None:
         for path in ("run", "tmp"):
             shutil.rmtree(self.root_path / path, ignore_errors=True)
-            (self.root_path / path).mkdir()
+            (self.root_path / path).mkdir(exist_ok=True)
         if self._init == "systemd":
             (self.root_path / "run/systemd/system").mkdir(parents=True)
         boot_id = self.root_path / "proc/sys/kernel/random/boot_id"

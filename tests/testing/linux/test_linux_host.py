@@ -215,3 +215,13 @@ def test_cron_tables_are_kept(host: LinuxSimulator) -> None:
 def test_a_hardened_host_needs_a_firewall() -> None:
     with pytest.raises(ValueError, match="say which"):
         LinuxSimulator("hq", hardened=True)
+
+
+def test_a_restart_waits_for_what_is_still_writing_into_memory(host: LinuxSimulator) -> None:
+    for _ in range(4):
+        host.ok(
+            'setsid sh -c \'while :; do mkdir -p "$FLEET_ROOT/run/busy/$$"; : >"$FLEET_ROOT/run/busy/$$/file"; done\''
+            " >/dev/null 2>&1 &"
+        )
+        host.reboot()
+        assert not (host.root_path / "run/busy").exists()
