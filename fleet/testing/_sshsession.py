@@ -12,9 +12,10 @@ import paramiko
 from paramiko import common
 
 from ._sshfaults import SlowWire
+from ._sshterminal import Terminal
 
 if TYPE_CHECKING:
-    from .sshd import SshServer
+    from .sshd import ShellHandler, SshServer
 
 
 _SUCCESS = bytes([99])  # SSH_MSG_CHANNEL_SUCCESS, RFC 4254
@@ -26,6 +27,11 @@ class ChannelInput:
     def __init__(self, channel: paramiko.Channel) -> None:
         self._channel = channel
         self.taken = b""
+
+    @property
+    def gone(self) -> bool:
+        """True when the client left: its channel or the whole connection is closed."""
+        return bool(self._channel.closed) or not self._channel.get_transport().is_active()
 
     def read(self, size: int = -1, /) -> bytes:
         """At most `size` bytes as soon as some are there, b"" at the end; without a size everything up to the end."""
@@ -56,6 +62,8 @@ class Connection(paramiko.ServerInterface):
         self._accepted: dict[int, threading.Event] = {}
         self._sessions = 0
         self._counted = False
+        self._username = ""
+        self._terminals: dict[int, tuple[str, int, int]] = {}
         self._watch_success()
 
     def start(self) -> None:
@@ -102,9 +110,11 @@ class Connection(paramiko.ServerInterface):
         return "publickey,password"
 
     def check_auth_password(self, username: str, password: str) -> int:
+        self._username = username
         return self._answer(self._server.passwords.get(username) == password)
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        self._username = username
         return self._answer(f"{key.get_name()} {key.get_base64()}" in self._server.authorized)
 
     def _answer(self, right: bool) -> int:
@@ -136,8 +146,30 @@ class Connection(paramiko.ServerInterface):
         self._environments.setdefault(channel.get_id(), {})[text] = value.decode() if isinstance(value, bytes) else value
         return True
 
+    def check_channel_pty_request(
+        self, channel: paramiko.Channel, term: bytes, width: int, height: int, *pixels_and_modes: object
+    ) -> bool:
+        self._terminals[channel.get_id()] = (term.decode(errors="replace"), width, height)
+        return self._server.shell is not None
+
     def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
-        return False
+        if self._server.shell is None:
+            return False
+        with self._server.lock:
+            self._server.shells += 1
+        self._accepted[channel.get_id()] = threading.Event()
+        threading.Thread(target=self._shell, args=(channel, self._server.shell), name="sshd-shell", daemon=True).start()
+        return True
+
+    def _shell(self, channel: paramiko.Channel, shell: ShellHandler) -> None:
+        self._accepted[channel.get_id()].wait(10)
+        del self._accepted[channel.get_id()]
+        terminal = Terminal(channel, self._username, *self._terminals.get(channel.get_id(), ("dumb", 80, 24)))
+        with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+            shell(terminal)
+            self._sessions -= 1
+            channel.send_exit_status(0)
+            channel.close()
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         limit = self._server.faults.command_limit

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Final
 from ..linux._server import install_client
 from ._init import COMMON, SCRIPT, SERVICES
 from ._router import Handler, Release
-from ._tools import APPLETS, PLACES, TOOLS
+from ._tools import APPLETS, PLACES, TOOLS, WRITERS
 
 if TYPE_CHECKING:
     from .simulator import OpenWrtSimulator
 
 _TREE: Final = ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "root", "tmp", "rom", "etc/config", "etc/rc.d", "etc/init.d",
                 "etc/crontabs", "etc/hotplug.d/iface", "etc/dropbear", "etc/sysctl.d", "etc/uci-defaults", "etc/nftables.d",
-                "lib/netifd/proto", "lib/upgrade/keep.d", "proc/sys/kernel/random", "overlay/upper", "sys/module", "dev")  # fmt: skip
-
-FLASH: Final = ("etc", "root", "usr", "lib")
-"""Folders that survive the power cut."""
+                "lib/netifd/proto", "lib/upgrade/keep.d", "proc/sys/kernel/random", "overlay/upper", "sys/module",
+                "dev")  # fmt: skip
 
 _HOTPLUG: Final = """\
 #!/bin/sh
@@ -115,7 +113,7 @@ def _commands(router: OpenWrtSimulator, missing: set[str]) -> None:
     absent = missing | {"wg", "wireguard_watchdog", "apk" if release.manager == "opkg" else "opkg"}
     absent |= {"fw3"} if release.firewall == "fw4" else {"fw4", "nft"}
     for name in TOOLS:
-        if name not in absent:
+        if name not in absent and name not in WRITERS:
             link(root, client, name)
     busybox = shutil.which("busybox")
     for name in APPLETS:
@@ -207,21 +205,15 @@ def _release(root: Path, release: Release) -> None:
     )
 
 
-def signature(root: Path) -> dict[str, tuple[int, int, int, bytes]]:
-    """Every file on the flash by path: inode, time of change, mode, content. Links have their target as content."""
-    found: dict[str, tuple[int, int, int, bytes]] = {}
-    for top in FLASH:
-        for path in sorted((root / top).rglob("*")):
-            try:
-                if path.is_symlink():
-                    found[str(path.relative_to(root))] = (0, 0, 0, os.readlink(path).encode())
-                elif path.is_file():
-                    seen = path.stat()
-                    content = path.read_bytes()
-                    found[str(path.relative_to(root))] = (seen.st_ino, seen.st_mtime_ns, seen.st_mode & 0o7777, content)
-            except FileNotFoundError:
-                continue  # a temporary file of somebody's, renamed meanwhile
-    return found
+def watch_flash(root: Path, *, faulty: bool) -> None:
+    """While the flash takes nothing, commands that write files are stand-ins that look where they write."""
+    busybox = shutil.which("busybox")
+    for name in WRITERS:
+        path = root / "bin" / name
+        real = busybox or shutil.which(name)
+        if path.is_symlink() and real is not None:
+            path.unlink()
+            path.symlink_to(".standin" if faulty else real)
 
 
 def remove_tree(path: Path) -> None:

@@ -353,6 +353,7 @@ def load(router: OpenWrtSimulator) -> list[str]:
     """Flush and fill the table inet fw4, nothing else; the warnings. Raises NftError when an include is bad."""
     renderer = Renderer(router)
     ruleset = router.nftables.clone()
+    ruleset.tables.pop(("inet", "fw4"), None)
     Transaction(Call(router, "nft", [], router.root_path), ruleset, handles=False, as_json=False).run(renderer.text())
     router.nftables = ruleset
     return renderer.warnings

@@ -9,7 +9,10 @@ from ..linux import _small as linux
 from ..linux._call import Tool
 from . import _fw4, _ifcmd, _init, _small, _ubus, _uci
 
-TOOLS: Final[dict[str, Tool]] = {
+WRITERS: Final = frozenset({"cat", "cp", "mv", "ln", "mkdir", "touch", "tee", "dd", "mktemp", "sed", "rm", "rmdir", "chmod"})
+"""Applets that are stand-ins while the flash is full or read-only."""
+
+TOOLS: Final[dict[str, Tool]] = dict.fromkeys(sorted(WRITERS), _small.writer) | {
     "uci": _uci.uci,
     "ubus": _ubus.ubus,
     "wg": _wg.wg,
@@ -48,7 +51,7 @@ TOOLS: Final[dict[str, Tool]] = {
     "reboot": _small.reboot,
 }
 
-UNLOCKED: Final = frozenset({"sleep", "ping", "ping6", "reboot", "logread", "logger"})
+UNLOCKED: Final = WRITERS | frozenset({"sleep", "ping", "ping6", "reboot", "logread", "logger"})
 """Stand-ins that wait for others, or touch nothing of the kernel's."""
 
 APPLETS: Final[tuple[str, ...]] = tuple(

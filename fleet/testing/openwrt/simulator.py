@@ -7,9 +7,11 @@ PATH. Facts: sheet "Driving WireGuard on OpenWrt" and its captures; sections are
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import itertools
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -29,13 +31,14 @@ from ..linux._machine import Invocation
 from ..linux._nftset import Ruleset
 from ..linux._server import guarded
 from ..linux.simulator import SshOptions
-from ..sshd import Faults, SshServer
-from . import _files, _fw4, _init
+from ..sshd import ChannelInput, Faults, SshServer, Stdin
+from . import _files, _flash, _fw4, _init
 from ._ifcmd import needs
 from ._netifd import Netifd, listed
 from ._processes import leaves, of_router
 from ._router import Handler, release_of
 from ._rpcd import Rpcd
+from ._strangers import Strangers
 from ._tools import TOOLS, UNLOCKED
 from ._uci import store_of
 from ._ucistore import Editor, Store, Target, UciError
@@ -56,7 +59,8 @@ class OpenWrtSimulator(LinuxSimulator):
     optional ones that are installed. `lans`: prefixes behind it, the first on br-lan. `public_hosts`: names and addresses of
     endpoints, the first address is on wan; none: behind NAT with an address of RFC 6598. `services_off`: not enabled at boot
     (rpcd, firewall, cron). `online` False: no package can be fetched. `psk_option` is what the handler reads a preshared key
-    from (H2's first cut read `peer_psk`). `hurry` scales procd's and netifd's delays. `flash_full`, `flash_read_only` are
+    from (H2's first cut read `peer_psk`). `hangs_up`: a command dies with its connection (SIGHUP) unless it left its session
+    or ignores that. `hurry` scales procd's and netifd's delays. `flash_full`, `flash_read_only` are
     faults to switch. Beyond that as LinuxSimulator.
     """
 
@@ -94,7 +98,7 @@ class OpenWrtSimulator(LinuxSimulator):
         self.netifd_2026 = self.handler == "H3"
         self.jsonfilter_reads_stdin = self.release.version < "25.12"
         self.psk_option = "preshared_key"
-        self.flash_full = self.flash_read_only = False
+        self._flash_full = self._flash_read_only = False
         self.flash_free = 6144
         self.flash_commits = 0
         self.services: dict[str, bool] = {}
@@ -103,6 +107,9 @@ class OpenWrtSimulator(LinuxSimulator):
         self._lan_prefixes = tuple(lans)
         self._links = tuple(host for host in public_hosts if _is_address(host))
         self._writes, self._seen_state = 0, object()
+        self.hangs_up, self._planted = True, False
+        self.strangers = Strangers(self)
+        self._run_of = threading.local()
         self.netifd, self.rpcd, self.cron = Netifd(self), Rpcd(self), _init.Crond(self)
         super().__init__(
             name,
@@ -211,6 +218,26 @@ class OpenWrtSimulator(LinuxSimulator):
 
         self.timers.at(f"{what} {name}", DELAY * self.hurry, run)
 
+    @property
+    def flash_full(self) -> bool:
+        """A fault to switch: no block is left."""
+        return self._flash_full
+
+    @flash_full.setter
+    def flash_full(self, full: bool) -> None:
+        self._flash_full = full
+        _files.watch_flash(self.root_path, faulty=bool(self.flash_fault()))
+
+    @property
+    def flash_read_only(self) -> bool:
+        """A fault to switch: the overlay is mounted read-only."""
+        return self._flash_read_only
+
+    @flash_read_only.setter
+    def flash_read_only(self, read_only: bool) -> None:
+        self._flash_read_only = read_only
+        _files.watch_flash(self.root_path, faulty=bool(self.flash_fault()))
+
     def flash_fault(self) -> str:
         """Why nothing can be written to the flash, or an empty text."""
         return "Read-only file system" if self.flash_read_only else "No space left on device" if self.flash_full else ""
@@ -282,6 +309,24 @@ class OpenWrtSimulator(LinuxSimulator):
             self.touched()
         return code
 
+    def run(self, command: str, stdin: bytes | Stdin = b"", env: Mapping[str, str] | None = None) -> tuple[bytes, bytes, int]:
+        """Run a command as dropbear does: it gets a hangup when its connection is lost."""
+        over = threading.Event()
+        self._run_of.stdin, self._run_of.over = stdin, over
+        try:
+            return super().run(command, stdin, env)
+        finally:
+            over.set()
+            self._run_of.stdin = b""
+
+    def _hang_up(self, group: int, stdin: ChannelInput, over: threading.Event) -> None:
+        while not over.wait(0.05):
+            if stdin.gone:
+                if self.hangs_up:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(group, signal.SIGHUP)
+                return
+
     def _spawn(self, argv: list[str], env: Mapping[str, str], *streams: int) -> subprocess.Popen[bytes]:
         # The login shell calls itself `ash` in its errors, whatever its path is (capture 6).
         executable = self.which(argv[0]) or self.root_path / "bin" / argv[0]
@@ -290,6 +335,10 @@ class OpenWrtSimulator(LinuxSimulator):
             cwd=self.root_path / "root", start_new_session=True, stdin=streams[0], stdout=streams[1], stderr=streams[2],
         )  # fmt: skip
         self._processes.add(process.pid)
+        stdin = getattr(self._run_of, "stdin", b"")
+        if isinstance(stdin, ChannelInput):
+            watch = (process.pid, stdin, self._run_of.over)
+            threading.Thread(target=self._hang_up, args=watch, name="hangup", daemon=True).start()
         return process
 
     def spawn_detached(self, argv: Sequence[str], cwd: Path, *, background: bool) -> subprocess.Popen[bytes] | None:
@@ -371,6 +420,8 @@ class OpenWrtSimulator(LinuxSimulator):
         """The power is cut and comes back: /tmp is lost, what is committed and enabled comes back. Settled on return."""
         super().reboot()
         self.settle()
+        if self._planted:
+            self.strangers.replant()
 
     def serve_ssh(self, **options: Unpack[SshOptions]) -> SshServer:
         """An SSH server that behaves like dropbear, closed with the router."""
@@ -407,7 +458,7 @@ class OpenWrtSimulator(LinuxSimulator):
         """Flash, staged edits and everything that runs, as a comparable value."""
         staged = [(path.name, path.read_bytes()) for path in sorted((self.root_path / "tmp/.uci").glob("*"))]
         seen = self.snapshot()
-        return _files.signature(self.root_path), staged, seen.ruleset, seen.devices, seen.routes, seen.sysctls
+        return _flash.signature(self.root_path), staged, seen.ruleset, seen.devices, seen.routes, seen.sysctls
 
     def writes(self) -> int:
         """How many times something was found written since the router was made: flash, staging area, kernel."""
@@ -421,6 +472,19 @@ class OpenWrtSimulator(LinuxSimulator):
         """Arguments of every command that ran, and the system log."""
         said = [" ".join((run.name, *run.argv)) for run in self.invocations]
         return "\n".join([*said, *self.syslog])
+
+    def plant(self, interface: str) -> None:
+        """Somebody else's peer in this interface, and things of every other kind beside it."""
+        self.strangers.plant(interface)
+        self._planted = True
+
+    def foreign(self) -> object:
+        """Everything that is not fleet's, comparable, byte for byte where it has bytes."""
+        return self.strangers.foreign()
+
+    def ours(self) -> object:
+        """Everything that is fleet's, comparable, without what differs between two routers in one state."""
+        return self.strangers.ours()
 
     def stage(self, *lines: str) -> None:
         """Somebody else's uncommitted edits: lines as for `uci batch`, `set network.lan.metric='3'`."""
