@@ -4,7 +4,8 @@ from ..certificates import Certificate, self_signed
 from .access import ADMIN, VIEWER, Application
 from .device import OmadaGateway
 from .faults import Counters, Fault
-from .gateway import Firmware, Gateway
+from .gateway import Gateway
+from .phases import Firmware, Phase
 from .settings import Peer, Tunnel
 from .simulator import OmadaSimulator
 from .site import Site
@@ -23,6 +24,7 @@ __all__ = [
     "OmadaGateway",
     "OmadaSimulator",
     "Peer",
+    "Phase",
     "Site",
     "Strictness",
     "Tunnel",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import asdict, replace
 from typing import Any, Final
@@ -101,7 +102,7 @@ def marked(peer: Peer) -> bool:
 
 def named(tunnel: Tunnel, interface: str) -> bool:
     """True if this is the interface of that name, mark or not."""
-    return tunnel.name == interface or interface in tunnel.name.split()
+    return re.search(rf"\b{re.escape(interface)}\b", tunnel.name) is not None
 
 
 def _peer(peer: Peer) -> dict[str, Any]:

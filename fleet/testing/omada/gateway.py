@@ -6,64 +6,17 @@ import itertools
 import secrets
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from dataclasses import replace
 
 from ..ether import Clock, Ether, Handshake
 from .fields import is_address
 from .node import OnEther
+from .phases import CONFIGURING, MISSED_SECONDS, OFF, PHASES, Firmware, Phase
 from .settings import Json, Peer, Tunnel
 from .strictness import Strictness
 
-Phase: TypeAlias = Literal[
-    "connected",
-    "offline",
-    "provisioning",
-    "upgrading",
-    "rebooting",
-    "pending",
-    "adopting",
-    "adoption failed",
-    "managed by others",
-    "heartbeat missed",
-    "isolated",
-]
-
-# (status, detailStatus). The sheet lists both sets of numbers (5) and not which go together: that is UNVERIFIED, as are the
-# two for offline and isolated, for which it has no detailStatus.
-PHASES: Final[dict[Phase, tuple[int, int]]] = {
-    "connected": (1, 14),
-    "offline": (0, 0),
-    "provisioning": (1, 10),
-    "upgrading": (1, 12),
-    "rebooting": (0, 13),
-    "pending": (2, 20),
-    "adopting": (2, 22),
-    "adoption failed": (2, 25),
-    "managed by others": (2, 26),
-    "heartbeat missed": (3, 30),
-    "isolated": (4, 40),
-}
-CONFIGURING: Final = 11
-OFF: Final[frozenset[Phase]] = frozenset({"offline", "rebooting", "upgrading"})
-"""Phases in which no packet passes either."""
-
 _macs = itertools.count(1)
 _rows = itertools.count(secrets.randbelow(10**8) + 10**8)
-
-
-@dataclass(frozen=True, slots=True)
-class Firmware:
-    """What the gateway can do. The real limits of the models are unknown (sheet 4), so they are parameters."""
-
-    model: str = "ER707-M2"
-    version: str = "1.2.3 Build 20250615 Rel.51218"
-    wireguard: bool = True
-    domains: bool = False
-    statistics: bool = True
-    interfaces: int = 10
-    peers: int = 100
-    subnets: int = 64
 
 
 class Gateway(OnEther):
@@ -71,7 +24,8 @@ class Gateway(OnEther):
 
     `delay`: seconds from a write until it runs on the gateway; `lag`: seconds until the controller shows that it is at work
     (whether it always does is unverified, sheet 5). `opens_lan` False: the gateway's firewall lets nothing from the tunnels
-    into its LANs until somebody adds a rule by hand (sheet 4, ACL).
+    into its LANs until somebody adds a rule by hand (sheet 4, ACL). `controller_at`: an address that it must reach, through
+    its tunnels if it is behind them, to be heard by its controller (sheet 6, lock-out).
     """
 
     def __init__(
@@ -87,6 +41,7 @@ class Gateway(OnEther):
         lag: float = 0.0,
         opens_lan: bool = True,
         boot_seconds: float = 60.0,
+        controller_at: str | None = None,
     ) -> None:
         self.name = name
         self.firmware = firmware or Firmware()
@@ -95,6 +50,7 @@ class Gateway(OnEther):
         self.addresses = tuple(lans)
         self.delay, self.lag, self.boot_seconds = delay, lag, boot_seconds
         self.opens_lan = opens_lan
+        self.controller_at = controller_at
         self.failing_deliveries = 0
         self.ether: Ether | None = None
         self.strictness = Strictness()
@@ -107,6 +63,7 @@ class Gateway(OnEther):
         self._running: tuple[Tunnel, ...] = ()
         self._due: float | None = None
         self._written = 0.0
+        self._unheard: float | None = None
         self._attached = False
         self._lock = threading.RLock()  # never taken in what the ether calls
 
@@ -174,7 +131,7 @@ class Gateway(OnEther):
         """The controller's copy is now this. It is delivered after the delay, or when the gateway is there again."""
         with self._lock:
             self._stored = tunnels
-            if self._phase == "connected":
+            if self._phase == "connected" and self._unheard is None:
                 self._begin()
                 self.tick()
 
@@ -193,22 +150,39 @@ class Gateway(OnEther):
         with self._lock:
             now = self._clock.now()
             if self._until is not None and self._until <= now:
-                came_from, self._phase, self._until = self._phase, "connected", None
-                self._power()
-                if came_from == "provisioning":
-                    self._due = now
-                elif self._stored != self._running:
-                    self._begin()
-            if self._due is not None and self._due <= now:
+                self._come_back(now)
+            self._listen(now)
+            if self._due is not None and self._due <= self._clock.now():
                 self._due = None
                 self._arrive()
+
+    def _come_back(self, now: float) -> None:
+        came_from, self._phase, self._until = self._phase, "connected", None
+        self._power()
+        if came_from == "provisioning":
+            self._due = now
+        elif came_from == "upgrading" or self._stored != self._running:
+            self._begin()
+
+    def _listen(self, now: float) -> None:
+        """Is it still heard, if its way to the controller leads through its own tunnels?"""
+        if self.controller_at is None or self.ether is None or self._phase in OFF:
+            return
+        heard = self.ether.ping(self, None, self.controller_at)
+        if not heard and self._unheard is None:
+            self._unheard, self._due = now, None
+        elif heard and self._unheard is not None:
+            self._unheard = None
+            if self._phase == "connected" and self._stored != self._running:
+                self._begin()
 
     def _arrive(self) -> None:
         if self.failing_deliveries > 0:
             self.failing_deliveries -= 1
             return  # the controller shows 14 again all the same: only statistics tell (sheet 5)
         before = {tunnel.id: tunnel for tunnel in self._running}
-        now = tuple(self._resolved(tunnel) for tunnel in self._stored)
+        # Settings that the firmware cannot run wait for one that can (sheet 4, featureState 1).
+        now = tuple(self._resolved(tunnel) for tunnel in self._stored) if self.firmware.wireguard else ()
         self._running = now
         for tunnel in now:
             self._disturb(before.pop(tunnel.id, None), tunnel)
@@ -259,15 +233,21 @@ class Gateway(OnEther):
     @property
     def status(self) -> tuple[int, int]:
         """`status` and `detailStatus`."""
-        status, detail = PHASES[self._phase]
-        if self._phase == "connected" and self._due is not None and self._clock.now() >= self._written + self.lag:
+        status, detail = PHASES[self._shown]
+        if self._shown == "connected" and self._due is not None and self._clock.now() >= self._written + self.lag:
             detail = CONFIGURING
         return status, detail
 
     @property
     def connected(self) -> bool:
         """True if the controller can reach it."""
-        return PHASES[self._phase][0] == 1
+        return PHASES[self._shown][0] == 1
+
+    @property
+    def _shown(self) -> Phase:
+        if self._phase != "connected" or self._unheard is None:
+            return self._phase
+        return "heartbeat missed" if self._clock.now() - self._unheard < MISSED_SECONDS else "offline"
 
     # --- what the controller shows -------------------------------------------------------------------------------------
 

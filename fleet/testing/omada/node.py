@@ -45,7 +45,8 @@ class OnEther:
 
     def admits(self, packet: Packet) -> bool:
         """It does not answer for its LAN addresses to packets out of a tunnel (sheet 4, ACL)."""
-        return not (packet.in_interface not in (None, "lan", self.wan) and self.owns(packet.target))
+        tunnelled = packet.in_interface not in (None, "lan", self.wan)
+        return packet.established or not (tunnelled and self.owns(packet.target))
 
     def forwards(self, packet: Packet) -> bool:
         """Tunnel to LAN only when opened; everything else passes."""

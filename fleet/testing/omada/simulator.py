@@ -14,7 +14,7 @@ from typing import Final
 
 from ..certificates import Certificate, self_signed
 from ..ether import Clock, Ether
-from .access import Application
+from .access import ACCESS_SECONDS, Application
 from .codes import Refused
 from .controller import Controller
 from .faults import BEFORE, Counters, Fault, Kind, When
@@ -48,6 +48,7 @@ class OmadaSimulator:
         generations: frozenset[Generation] | None = None,
         refresh_tokens: bool | None = None,
         certificate: Certificate | None = None,
+        token_seconds: int = ACCESS_SECONDS,
     ) -> None:
         self.ether = ether
         self.clock = clock or (ether.clock if ether is not None else Clock())
@@ -64,6 +65,7 @@ class OmadaSimulator:
             generations=generations,
             refresh_tokens=refresh_tokens,
         )
+        self.controller.tokens.seconds = token_seconds
         self.sites = {site.name: site for site in made}
         self.certificate = certificate or self_signed("omada")
         self.latency = 0.0
@@ -121,9 +123,7 @@ class OmadaSimulator:
         """Listen, let the gateways join the ether, return host and port."""
         if self._server is None:
             for site in self.sites.values():
-                site.strictness = self.strictness
-                if site.gateway is not None:
-                    site.gateway.join(self.ether, self.clock, self.strictness)
+                self._take_in(site)
             self._over = False
             self._server = WebServer(self._answer, self.certificate, self.port)
             self.port = self._server.port
@@ -146,6 +146,37 @@ class OmadaSimulator:
         for site in self.sites.values():
             if site.gateway is not None:
                 site.gateway.leave()
+
+    def _take_in(self, site: Site) -> None:
+        site.strictness = self.strictness
+        if site.gateway is not None:
+            site.gateway.join(self.ether, self.clock, self.strictness)
+
+    def add(self, site: Site) -> Site:
+        """A new site, while it runs."""
+        with self.controller.lock:
+            self._take_in(site)
+            self.sites[site.name] = self.controller.sites[site.id] = site
+        return site
+
+    def remove(self, name: str) -> None:
+        """Somebody deletes the site; its gateway forgets its settings and is gone."""
+        with self.controller.lock:
+            site = self.sites.pop(name)
+            del self.controller.sites[site.id]
+            if site.gateway is not None:
+                site.gateway.leave()
+
+    def replace(self, site: str, gateway: Gateway, seconds: float = 0.0) -> None:
+        """New hardware for a site: adopting it takes so many seconds, then it gets what the site has stored."""
+        with self.controller.lock:
+            there = self.sites[site]
+            if there.gateway is not None:
+                there.gateway.leave()
+            there.gateway = gateway
+            self._take_in(there)
+            gateway.store(there.tunnels)
+            gateway.enter("adopting", seconds)
 
     def __enter__(self) -> OmadaSimulator:
         self.start()

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 
 from .codes import Refused, invalid
-from .gateway import Firmware, Gateway
+from .gateway import Gateway
+from .phases import Firmware
 from .settings import Json, Peer, Tunnel
 from .strictness import Strictness
 

@@ -320,3 +320,68 @@ def test_row_ids_are_new_after_a_reboot_and_may_be_numbers(pair):
     net.branch.reboot()
     net.clock.advance(net.branch.boot_seconds)
     assert net.tunnels()[0]["id"] != before
+
+
+# ------------------------------------------------------------------------------------------- lock-out, firmware, hardware
+def test_a_gateway_managed_through_its_own_tunnel_is_lost_when_that_is_cut_and_heals_when_it_is_back(pair):
+    net = pair().configure()
+    net.branch.controller_at = "192.168.1.5"
+    assert net.detail() == (1, 14)
+    psk, net.psk = net.psk, new_private_key()
+    body = net.peer_body("hq", "branch", ["10.99.0.2/32", "192.168.20.0/24"])
+    net.client.result("PUT", f"{PEERS}/{net.ids['to branch']}", body, site="hq")
+    net.clock.advance(1)
+    assert net.detail() == (3, 30)
+    net.clock.advance(60)
+    assert net.detail() == (0, 0)
+    assert not net.branch.connected
+    net.client.result("PUT", f"{PEERS}/{net.ids['to branch']}", {**body, "presharedKey": psk}, site="hq")
+    net.clock.advance(20)  # until the branch notices that hq lost their session
+    assert net.detail() == (1, 14)
+
+
+def test_a_gateway_that_cut_itself_off_gets_no_correction(pair):
+    net = pair().configure()
+    net.branch.controller_at = "192.168.1.5"
+    dialled = {"endPoint": "198.51.100.10", "endPointPort": 51820, "keepAlive": 25}
+    body = net.peer_body("branch", "hq", ["10.99.0.1/32", "192.168.1.0/24"], **dialled)
+    net.client.result("PUT", f"{PEERS}/{net.ids['to hq']}", {**body, "presharedKey": new_private_key()}, site="branch")
+    net.clock.advance(1)
+    net.clock.advance(60)
+    assert net.detail() == (0, 0)
+    net.client.result("PUT", f"{PEERS}/{net.ids['to hq']}", body, site="branch")
+    net.clock.advance(60)
+    assert net.detail() == (0, 0)
+    assert not net.branch.delivered
+
+
+def test_settings_that_a_firmware_cannot_run_wait_for_one_that_can(pair):
+    net = pair().configure()
+    net.branch.upgrade(Firmware(wireguard=False), 10)
+    net.clock.advance(10)
+    assert net.branch.running == ()
+    (row,) = net.client.rows("/vpn/site-to-site-vpns", version=2, site="branch")
+    assert row["featureDescription"] == [{"featureState": 1}]
+    net.branch.upgrade(Firmware(), 10)
+    net.clock.advance(10)
+    assert net.pings()
+
+
+def test_new_hardware_gets_what_its_site_has_stored(pair):
+    net = pair().configure()
+    new = Gateway("branch", lans=("192.168.20.1/24",))
+    net.simulator.replace("branch", new, 120)
+    assert net.detail() == (2, 22)
+    net.clock.advance(120)
+    net.branch = new
+    assert net.pings()
+
+
+def test_a_site_can_be_added_and_deleted_while_the_controller_runs(pair):
+    net = pair().configure()
+    net.simulator.add(Site("new", Gateway("new", lans=("192.168.30.1/24",))))
+    assert net.client.code("POST", INTERFACES, interface(), site="new") == 0
+    path = net.client.path("/capacity", "branch")
+    net.simulator.remove("branch")
+    assert net.client.call("GET", path)[1]["errorCode"] == -33000
+    assert not net.ether.ping(net.hq, "192.168.1.10", "192.168.20.10")

@@ -22,7 +22,7 @@ WIREGUARD: Final = 4
 @operation("GET", VPNS, SETTINGS_VIEW, 2)
 def list_vpns(call: Call) -> Json:
     """Summaries of all types, or of `filters.vpnType`, and what gateway and controller can do."""
-    rows = [*call.site.others, *(_summary(one) for one in call.site.tunnels)]
+    rows = [*call.site.others, *(_summary(call.site, one) for one in call.site.tunnels)]
     wanted = call.query.get("filters.vpnType")
     if wanted is not None:
         rows = [row for row in rows if str(row["vpnType"]) == wanted]
@@ -195,7 +195,7 @@ def _peer(call: Call, row: Any, held: Tunnel) -> Peer:
     )
 
 
-def _summary(tunnel: Tunnel) -> Json:
+def _summary(site: Site, tunnel: Tunnel) -> Json:
     return {
         "id": tunnel.id,
         "name": tunnel.name,
@@ -204,14 +204,14 @@ def _summary(tunnel: Tunnel) -> Json:
         "siteVpnType": tunnel.site_vpn_type,
         "networkType": tunnel.network_type,
         "networkList": list(tunnel.network_list),
-        "featureDescription": [],
+        "featureDescription": [{"featureState": 0 if site.firmware.wireguard else 1}],
     }
 
 
 def _detail(call: Call, tunnel: Tunnel) -> Json:
     return present(
         {
-            **_summary(tunnel),
+            **_summary(call.site, tunnel),
             **tunnel.ipsec,
             "mtu": tunnel.mtu,
             "tunnelIp": tunnel.local_ip,
