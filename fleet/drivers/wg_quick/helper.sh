@@ -29,7 +29,7 @@ down() {
 }
 
 loop() {
-    while sleep "${FLEET_RESOLVE_EVERY:-45}" && link_exists "$1" && list_has "$(list_path "$1")" reresolve; do
+    while sleep "${FLEET_RESOLVE_EVERY:-25}" && link_exists "$1" && list_has "$(list_path "$1")" reresolve; do
         sh "$0" resolve
     done
 }

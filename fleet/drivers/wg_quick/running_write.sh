@@ -16,7 +16,8 @@ routes_apply() { # LIST INTERFACE
     done <"${WORK:?}/steps"
 }
 
-# ---- named endpoints are resolved again by the router itself when the handshake is older than 150 s
+# ---- named endpoints are resolved again by the router itself when the handshake is older than 150 s. Looking every 25 to 30 s
+# leaves 20 s for the handshake until the tunnel must be back: 200 s after the name moved.
 resolve_once() { # INTERFACE OVERLAY
     wg show "$1" latest-handshakes >"${WORK:?}/handshakes" 2>/dev/null || return 0
     conf_ours "$DIR/$1.conf" "$2" >"${WORK:?}/ours"
@@ -54,13 +55,14 @@ resolve_start() { # INTERFACE
         mkdir -p "$units" || return 1
         printf '[Unit]\nDescription=fleet: resolve the named endpoints of %s again\n[Service]\nType=oneshot\nExecStart=/bin/sh %s resolve\n' \
             "$1" "$helper" >"$units/$unit.service" || return 1
-        printf '[Unit]\nDescription=fleet: resolve the named endpoints of %s again\n[Timer]\nOnActiveSec=45\nOnUnitActiveSec=45\nAccuracySec=5\n[Install]\nWantedBy=timers.target\n' \
+        printf '[Unit]\nDescription=fleet: resolve the named endpoints of %s again\n[Timer]\nOnActiveSec=25\nOnUnitActiveSec=25\nAccuracySec=1\n[Install]\nWantedBy=timers.target\n' \
             "$1" >"$units/$unit.timer" || return 1
         chmod 644 "$units/$unit.service" "$units/$unit.timer"
         systemctl daemon-reload && systemctl enable --now "$unit.timer" >/dev/null 2>&1
     elif cron_runs; then
-        printf '# fleet: resolve the named endpoints of %s again\n* * * * * root /bin/sh %s resolve\n' "$1" "$helper" >"$(cron_path "$1")" \
-            && chmod 644 "$(cron_path "$1")"
+        # Cron counts in minutes: the second line is half a minute later.
+        printf '# fleet: resolve the named endpoints of %s again\n* * * * * root /bin/sh %s resolve\n* * * * * root sleep 30; /bin/sh %s resolve\n' \
+            "$1" "$helper" "$helper" >"$(cron_path "$1")" && chmod 644 "$(cron_path "$1")"
     else
         loop_stop "$1"
         # No systemd and no cron: a loop of our own, started again by PostUp after a restart.

@@ -267,13 +267,13 @@ def test_named_endpoints_are_resolved_again_by_a_scheduler_entry_of_ours() -> No
     old = wg0(menus)
     assert not old.reresolve
     (line,) = sent(observe(menus), SetInterface(interface="wg0", old=old, wanted=replace(old, reresolve=True)))
-    assert line.startswith('/system/scheduler/add name=fleet-acme-wg0-reresolve interval=1m on-event="')
+    assert line.startswith('/system/scheduler/add name=fleet-acme-wg0-reresolve interval=30s on-event="')
     assert line.endswith('policy=read,write comment="fleet:acme:hq wg0 reresolve"')
 
 
 def test_the_entry_reads_back_as_re_resolution() -> None:
     menus = hub()
-    menus["/system/scheduler"].append({**dict(entry_for(HQ, "wg0")), ".id": "*2", "disabled": "false", "interval": "00:01:00"})
+    menus["/system/scheduler"].append({**dict(entry_for(HQ, "wg0")), ".id": "*2", "disabled": "false", "interval": "00:00:30"})
     assert wg0(menus).reresolve
 
 
@@ -284,7 +284,7 @@ def test_an_entry_that_somebody_changed_is_repaired(changed: dict[str, str]) -> 
     old = wg0(menus)
     assert not old.reresolve
     (line,) = sent(observe(menus), SetInterface(interface="wg0", old=old, wanted=replace(old, reresolve=True)))
-    assert line.startswith("/system/scheduler/set .id=*2 interval=1m on-event=")
+    assert line.startswith("/system/scheduler/set .id=*2 interval=30s on-event=")
     assert line.endswith("disabled=no")
 
 
