@@ -15,7 +15,7 @@ from .access import Application, Tokens, known
 from .codes import MEANINGS, BadPaging, Refused
 from .faults import Counters
 from .operations import NOTHING, Call, Operation, find
-from .operations.maintenance import BARE
+from .operations.maintenance import BARE, occupied
 from .operations.registry import Generation
 from .people import People
 from .settings import Json
@@ -67,6 +67,7 @@ class Controller:
         self.tokens = Tokens(clock.now, refresh=refreshes, coexist=strictness.tokens_coexist)
         self.people = People(users or {}, clock.now)
         self.counters = Counters()
+        self.maintenance_seconds = 0.0
         self.lock = threading.RLock()
         self._rate_clock = rate_clock
         self._recent: deque[float] = deque()
@@ -252,7 +253,9 @@ class Controller:
         if not application.may(operation.rights):
             raise Refused(-1005)
         if "siteId" in parts:
-            self.reachable(application, parts["siteId"])
+            site = self.reachable(application, parts["siteId"])
+            if operation.writes and occupied(self, site):
+                raise Refused(-33004)
 
     def _count(self, operation: Operation, parts: Mapping[str, str], resource: str) -> None:
         self.counters.by_path[operation.path] = self.counters.by_path.get(operation.path, 0) + 1

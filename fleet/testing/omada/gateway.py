@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ..ether import Clock, Ether, Handshake
@@ -52,6 +52,7 @@ class Gateway(OnEther):
         self.opens_lan = opens_lan
         self.controller_at = controller_at
         self.failing_deliveries = 0
+        self.arrives: Callable[[tuple[Tunnel, ...]], tuple[Tunnel, ...]] | None = None
         self.ether: Ether | None = None
         self.strictness = Strictness()
         self.port_forwards: dict[int, int] = {}
@@ -177,12 +178,15 @@ class Gateway(OnEther):
                 self._begin()
 
     def _arrive(self) -> None:
+        """`arrives`, when a test sets it, says what the gateway makes of what it is sent."""
         if self.failing_deliveries > 0:
             self.failing_deliveries -= 1
             return  # the controller shows 14 again all the same: only statistics tell (sheet 5)
         before = {tunnel.id: tunnel for tunnel in self._running}
         # Settings that the firmware cannot run wait for one that can (sheet 4, featureState 1).
         now = tuple(self._resolved(tunnel) for tunnel in self._stored) if self.firmware.wireguard else ()
+        if self.arrives is not None:
+            now = self.arrives(now)
         self._running = now
         for tunnel in now:
             self._disturb(before.pop(tunnel.id, None), tunnel)

@@ -32,6 +32,7 @@ class Site:
         self.audit: list[Json] = []
         self.writes = 0
         self.backups: list[tuple[Json, tuple[Tunnel, ...]]] = []
+        self.maintained_until: float | None = None
         self.strictness = Strictness()
         self._tunnels: tuple[Tunnel, ...] = ()
         lans = gateway.addresses if gateway is not None else ()

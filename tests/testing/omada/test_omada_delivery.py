@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from omada_client import interface, peer
 
@@ -148,6 +150,14 @@ def test_a_failed_delivery_shows_14_and_only_statistics_tell(pair):
     net.configure()
     assert net.detail() == (1, 14)
     assert net.tunnels() == []
+    assert not net.branch.delivered
+
+
+def test_a_gateway_may_run_less_than_it_was_sent_and_statistics_show_it(pair):
+    net = pair()
+    net.branch.arrives = lambda tunnels: tuple(replace(one, peers=()) for one in tunnels)
+    net.configure()
+    assert net.tunnels()[0]["totalRemoteNum"] == 0
     assert not net.branch.delivered
 
 

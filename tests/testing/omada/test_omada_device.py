@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 
 import pytest
 from omada_client import interface, peer, s2s
 
 from fleet.testing.omada import OmadaGateway
+from fleet.testing.subject import Device
 
 INTERFACES, PEERS = "/vpn/wireguards", "/vpn/wireguard-peers"
 
@@ -23,6 +25,13 @@ def device(one):
     key = one.result("POST", INTERFACES, interface(name="wg7"))["id"]
     one.result("POST", PEERS, peer(key, comment="fleet:contract:hub"))
     return OmadaGateway(one.simulator)
+
+
+def test_everything_that_the_suite_asks_of_a_device_but_the_link_is_there():
+    for name, asked in inspect.getmembers(Device, inspect.isfunction):
+        if name != "link" and not name.startswith("_"):
+            offered = getattr(OmadaGateway, name)
+            assert list(inspect.signature(offered).parameters) == list(inspect.signature(asked).parameters)
 
 
 def test_writes_count_what_changed_settings_and_no_person_s_work(one, device):

@@ -187,6 +187,20 @@ def test_a_restore_brings_a_site_back_and_voids_the_token(client):
     assert [row["name"] for row in one.rows(INTERFACES)] == ["wg0"]
 
 
+def test_a_site_is_busy_while_it_is_backed_up_and_so_is_the_controller(controller, client):
+    one = client(controller(sites=["a", "b"]))
+    one.simulator.controller.maintenance_seconds = 30.0
+    path = f"/openapi/v1/{one.simulator.omadac_id}/sites/maintenance/multi-backup/self-server"
+    first, second = ({"siteIds": [one.simulator.sites[name].id]} for name in ("a", "b"))
+    assert one.call("POST", path, first)[1]["errorCode"] == 0
+    assert one.call("POST", path, second)[1]["errorCode"] == -30028
+    assert one.result("GET", "/backup/result", site="a") == {"status": 1}
+    assert one.code("POST", INTERFACES, interface(), site="a") == -33004
+    assert one.code("POST", INTERFACES, interface(), site="b") == 0
+    one.simulator.clock.advance(30)
+    assert one.code("POST", INTERFACES, interface(), site="a") == 0
+
+
 def test_results_of_backups_may_come_without_envelope(client):
     one = client(bare_results=True)
     assert one.call("GET", one.path("/backup/result"))[1] == {"status": 0}
