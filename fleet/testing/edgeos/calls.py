@@ -32,7 +32,9 @@ class User:
 
 
 class EdgeCall(Call):
-    """A stand-in's call on an EdgeRouter."""
+    """A stand-in's call on an EdgeRouter. `interrupted`: somebody pressed Ctrl-C."""
+
+    interrupted: bool = False
 
     @property
     def edge(self) -> EdgeOsSimulator:
@@ -83,7 +85,7 @@ class EdgeCall(Call):
 
     def alive(self) -> bool:
         """False once the process that asked is gone."""
-        return self.pid == 0 or Path(f"/proc/{self.pid}").exists()
+        return not self.interrupted and (self.pid == 0 or Path(f"/proc/{self.pid}").exists())
 
 
 def _environment(pid: int) -> dict[str, str]:

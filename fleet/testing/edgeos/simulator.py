@@ -8,70 +8,42 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import ipaddress
 import os
 import re
 import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Unpack
 
 from .._nodes import Clock
 from ..ether import Ether
 from ..linux import LinuxSimulator
-from ..linux._call import Call, Refused
-from ..linux._kernel import Device, RouteEntry, is_key, parse_interface
+from ..linux._call import Call
+from ..linux._kernel import parse_interface
 from ..linux._machine import Invocation
 from ..linux._server import guarded
 from ..linux._small import sleep
-from ..linux._tools import TOOLS
 from ..linux.simulator import SshOptions
 from ..sshd import SshServer, Stdin
-from . import calls, disk, wrapper
+from . import disk
 from .backend import Backend, Files, Session
 from .calls import IN_GROUP, EdgeCall, Owners, User
 from .device import EdgeOsDevice, processes
 from .edit import Editor, Said
-from .effects import RouterEffects, static_routes
+from .effects import RouterEffects
 from .management import Management
 from .operational import operational
 from .rooted import Rooted
+from .routing import settle_routes
 from .schema import schema
+from .scripts import Asking, Scripts
 from .text import Style, braces, footer
+from .tools import EDGE_TOOLS, UNLOCKED
 from .tree import Node
-
-DNS_PATIENCE: Final = 15
-"""How often wg(8) asks for a name that does not resolve before it gives up: 72 s in all."""
 
 _VBASH: Final = """command_not_found_handle() { printf '\\n  Invalid command: [%s]\\n\\n' "$1" >&2; return 127; }
 """
-
-
-def _reboot(call: Call) -> int:
-    call.need_root("reboot: must be superuser.")
-    call.host.reboot_soon()
-    return 0
-
-
-def _sleep(call: Call) -> int:
-    return calls.edge(call).edge.put_to_sleep(call)
-
-
-def _atq(call: Call) -> int:
-    call.out(calls.edge(call).edge.management.queue(), end="")
-    return 0
-
-
-EDGE_TOOLS: Final[dict[str, Callable[[Call], int | None]]] = {
-    **{name: tool for name, tool in TOOLS.items() if name in disk.STAND_INS or name == "wg"},
-    "sudo": calls.sudo, "sg": calls.sg, "newgrp": calls.sg, "id": calls.ident, "install": calls.install, "chown": calls.chown,
-    "chgrp": calls.chown, "stat": calls.stat, "ls": calls.ls, "uname": calls.uname, "dpkg-query": calls.dpkg_query,
-    "dpkg": calls.dpkg_query, "reboot": _reboot, "sleep": _sleep, "atq": _atq, "vyatta-cfg-cmd-wrapper": wrapper.cfg_wrapper,
-    "vyatta-op-cmd-wrapper": wrapper.op_wrapper, "cli-shell-api": wrapper.shell_api,
-    "vyatta_current_conf_ver.pl": wrapper.current_version,
-}  # fmt: skip
-_UNLOCKED: Final = frozenset({"sleep", "sudo", "sg", "newgrp", "ls", "ping", "reboot"})
 
 
 class EdgeOsSimulator(LinuxSimulator):
@@ -119,7 +91,6 @@ class EdgeOsSimulator(LinuxSimulator):
         self._hardened, self._missing, self._given = hardened, tuple(missing), config
         self._users = [User(username, 1000), *users]
         self.acting: EdgeCall | None = None
-        self._working = Node()
         super().__init__(
             name, ether, clock, public_hosts, init="rc.local", firewall="iptables", hardened=hardened, lans=lans, root=False,
             username=username, names=names, directory=directory, tools_version="1.0.20210914",
@@ -178,7 +149,7 @@ class EdgeOsSimulator(LinuxSimulator):
             self.write("/config/config.boot", braces(tree, self.backend.schema, Style(defaults=True)) + footer(self.release))
 
     def _make_backend(self) -> None:
-        editor = Editor(schema(self.board, wireguard=self.has_wireguard), self)
+        editor = Editor(schema(self.board, wireguard=self.has_wireguard), Asking(self))
         self.backend = Backend(editor, Files(self._read_file, self._write_file), self.release)
 
     def _boot(self) -> None:
@@ -267,10 +238,10 @@ class EdgeOsSimulator(LinuxSimulator):
         tool = EDGE_TOOLS.get(call.name)
         if tool is None or self.down.is_set():
             return 127
-        with contextlib.nullcontext() if call.name in _UNLOCKED else self._locked():
+        with contextlib.nullcontext() if call.name in UNLOCKED else self._locked():
             code = guarded(tool, call)
-            if call.name not in _UNLOCKED:
-                self._settle_routes()
+            if call.name not in UNLOCKED:
+                settle_routes(self.kernel, self.backend.active)
         self.invocations.append(Invocation(call.name, tuple(call.argv), code))
         self.touched()
         return code
@@ -318,21 +289,23 @@ class EdgeOsSimulator(LinuxSimulator):
         """A session's directory stays until the reboot if nobody ends it (sheet 2.5)."""
         (self.root_path / f"opt/vyatta/config/tmp/new_config_{session}").mkdir(parents=True, exist_ok=True)
 
-    def _effects(self, working: Node) -> RouterEffects:
-        self._working = working
-        return RouterEffects(self, working)
+    def leave_no_traces(self, session: str) -> None:
+        """It was ended."""
+        shutil.rmtree(self.root_path / f"opt/vyatta/config/tmp/new_config_{session}", ignore_errors=True)
+
+    def _effects(self, working: Node, call: EdgeCall | None = None) -> RouterEffects:
+        return RouterEffects(Scripts(self, working, call), working)
 
     def commit(self, session: Session, call: EdgeCall | None = None) -> Said:
         """Commit a session for whoever calls; without a caller as the system itself."""
-        self.acting = call
-        said = self.backend.commit(session, self._effects)
+        said = self.backend.commit(session, lambda working: self._effects(working, call))
         self.backend_writes += said.changed or said.code != 0
         if said.code == 0 and said.changed:
             self._committed(call.user.name if call is not None else "root", "cli" if call is not None else "other")
         elif said.code:
             with contextlib.suppress(OSError), (self.root_path / "var/log/vyatta/vyatta-commit.log").open("a") as log:
                 log.write(said.text)
-        self._settle_routes()
+        settle_routes(self.kernel, self.backend.active)
         return said
 
     def _committed(self, user: str, via: str) -> None:
@@ -340,7 +313,7 @@ class EdgeOsSimulator(LinuxSimulator):
             log.writelines(self.backend.log)
         self.backend.log.clear()
         self.management.record(user, via)
-        self._settle_routes()
+        settle_routes(self.kernel, self.backend.active)
 
     def as_device(self) -> EdgeOsDevice:
         """What the contract suite asks of a device."""
@@ -362,124 +335,12 @@ class EdgeOsSimulator(LinuxSimulator):
         """It came to an end."""
         self.backend.busy = False
 
-    # --- what templates ask and do -------------------------------------------------------------------------------------
-
-    def readable_key(self, value: str) -> tuple[bool, str]:
-        """is_valid_key.sh: an inline key, or a file with one that the committing user may read."""
-        if not value.startswith("/"):
-            return is_key(value), ""
-        path = self.root_path / value.lstrip("/")
-        if not path.is_file():
-            return False, ""
-        user = self.acting.user if self.acting is not None else User("root", 0)
-        if not self.owners.readable(path, user):
-            return False, f"cat: {value}: Permission denied"
-        return is_key(path.read_text("ascii", "replace").strip()), ""
-
-    def max_mtu(self) -> int:
-        """As ubnt-hal says (captures 5)."""
-        return 2018
-
-    def right_group(self) -> bool:
-        """True at boot and under `sg vyattacfg`."""
-        return self.acting is None or self.acting.in_group
-
-    def firewall_rule_set(self, name: str, *, ipv6: bool) -> bool:
-        """True if the rule set is in what is being committed."""
-        return self._working.has("firewall", "ipv6-name" if ipv6 else "name", name)
-
     def ran_as_root(self, argv: Sequence[str], stdin: str = "") -> tuple[str, int]:
-        """A command of a template: all it says, and its status."""
+        """A command of the system itself: all it says, and its status."""
         call = _Script(self, argv[0], list(argv[1:]), self.root_path, 0)
         call.given = stdin.encode()
-        tool = EDGE_TOOLS[argv[0]]
-        code = guarded(tool, call)
+        code = guarded(EDGE_TOOLS[argv[0]], call)
         return call.everything(), code
-
-    def script(self, *argv: str, stdin: str = "") -> str:
-        """Run and log a command of a template. Raises Refused with what it said."""
-        self.ran.append(" ".join(argv))
-        said, code = self.ran_as_root(argv, stdin)
-        if code:
-            raise Refused(said.rstrip("\n"))
-        return said
-
-    def snippet(self, command: str) -> None:
-        """up-command, down-command."""
-        self.ran.append(command)
-        with self.unlocked():
-            self.shell(command)
-
-    def route_lines(self, *argv: str) -> str:
-        """`ip route`, not logged."""
-        flags = [word for word in argv if word in {"-4", "-6"}]
-        words = [word for word in argv if word not in {"-4", "-6"}]
-        return self.ran_as_root(["ip", *flags, "route", *words])[0]
-
-    def _wg(self, interface: str) -> Device | None:
-        device = self.kernel.devices.get(interface)
-        return device if device is not None and device.wg is not None else None
-
-    def allowed_ips(self, interface: str) -> list[str]:
-        """Every CIDR the kernel has for peers of the interface."""
-        device = self._wg(interface)
-        peers = device.wg.peers.values() if device is not None and device.wg is not None else ()
-        return [str(prefix) for peer in peers for prefix in peer.allowed_ips]
-
-    def has_peer(self, interface: str, key: str) -> bool:
-        """True if the kernel has the peer."""
-        device = self._wg(interface)
-        return device is not None and device.wg is not None and key in device.wg.peers
-
-    def resolves(self, endpoint: str) -> None:
-        """Wait as wg does for a name, holding the commit lock. Raises Refused when it gives up, or is interrupted."""
-        host = endpoint[1:].partition("]")[0] if endpoint.startswith("[") else endpoint.rpartition(":")[0]
-        with contextlib.suppress(ValueError):
-            ipaddress.ip_address(host)
-            return
-        if ":" not in endpoint:
-            return
-        said, delay = list[str](), 1.0
-        for attempt in range(DNS_PATIENCE + 1):
-            if self.resolve(host) is not None:
-                return
-            words = f"Temporary failure in name resolution: `{endpoint}'"
-            if attempt == DNS_PATIENCE:
-                said.append(words)
-                break
-            said.append(f"{words}. Trying again in {delay:.2f} seconds...")
-            if not self._patient(delay):
-                break
-            delay = min(delay * 1.2, 20.0)
-        raise Refused("\n".join(said))
-
-    def _patient(self, seconds: float) -> bool:
-        """Wait without the host's lock; False when the router goes down or the committing process is gone."""
-        deadline = self.clock.now() + seconds
-        with self.unlocked():
-            while self.clock.now() < deadline:
-                if self.down.wait(self.timers.POLL) or (self.acting is not None and not self.acting.alive()):
-                    return False
-        return True
-
-    def restore(self, text: str, *, ipv6: bool = False) -> None:
-        """iptables-restore --noflush."""
-        said, code = self.ran_as_root(["ip6tables-restore" if ipv6 else "iptables-restore", "--noflush"], text)
-        if code:
-            raise Refused(said.rstrip("\n"))
-
-    def chains(self, table: str, *, ipv6: bool = False) -> list[str]:
-        """Names of its chains."""
-        found = self.nftables.tables.get(("ip6" if ipv6 else "ip", table))
-        return list(found.chains) if found is not None else []
-
-    def device(self, name: str) -> bool:
-        """True if the kernel has the device."""
-        return name in self.kernel.devices
-
-    def rename(self, name: str) -> None:
-        """The host name as the kernel has it."""
-        self.kernel.sysctls["kernel.hostname"] = name
 
     def put_to_sleep(self, call: Call) -> int:
         """sleep(1), known to `is_quiet` by its process."""
@@ -492,49 +353,9 @@ class EdgeOsSimulator(LinuxSimulator):
         finally:
             self._asleep.pop(call.pid, None)
 
-    # --- time ----------------------------------------------------------------------------------------------------------
-
-    def schedule(self, tasks: Node) -> None:
-        """The task scheduler: `interval` in minutes unless it says h or d, as root."""
-        for name in [name for name in self.timers.names() if name.startswith("task ")]:
-            self.timers.cancel(name)
-        for name, task in tasks.children.items():
-            interval, path = task.value("interval"), task.value("executable", "path")
-            if interval is None or path is None:
-                continue
-            number, unit = (interval[:-1], interval[-1]) if interval[-1].isalpha() else (interval, "m")
-            seconds = int(number) * {"m": 60, "h": 3600, "d": 86400}[unit]
-            line = f"{path} {task.value('executable', 'arguments') or ''}"
-            self.timers.at(f"task {name}", seconds, lambda line=line: self._run_task(line), seconds)  # type: ignore[misc]
-
-    def _run_task(self, line: str) -> None:
+    def run_task(self, line: str) -> None:
+        """A line of the task scheduler, by root."""
         self.shell(Rooted(str(self.root_path), "").text(line))
-
-    def _settle_routes(self) -> None:
-        """The routing daemon: static routes whose device is up are in the kernel, others are not."""
-        wanted = dict[object, RouteEntry]()
-        for prefix, word, where, _distance in sorted(static_routes(self.backend.active), key=lambda one: one[3]):
-            entry = self._static(prefix, word, where)
-            if entry is not None:
-                wanted.setdefault(entry.prefix, entry)
-        kept = [one for one in self.kernel.routes if one.protocol != "zebra"]
-        held = [one for one in self.kernel.routes if one.protocol == "zebra"]
-        if held != list(wanted.values()):
-            self.kernel.routes = [*kept, *wanted.values()]
-
-    def _static(self, prefix: str, word: str, where: str) -> RouteEntry | None:
-        network = ipaddress.ip_network(prefix)
-        metric = 0 if network.version == 4 else 1024
-        if word == "blackhole":
-            return RouteEntry(network, protocol="zebra", kind="blackhole", metric=metric)
-        if word == "dev":
-            device = self.kernel.devices.get(where)
-            if device is None or not device.up:
-                return None
-            return RouteEntry(network, where, protocol="zebra", scope="link" if network.version == 4 else "", metric=metric)
-        gateway = ipaddress.ip_address(where)
-        out = self.kernel.reaches(gateway, None)
-        return None if out is None else RouteEntry(network, out, gateway, "zebra", metric)
 
 
 class _Script(EdgeCall):

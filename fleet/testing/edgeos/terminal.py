@@ -37,6 +37,7 @@ class Terminal:
         self._pager = "less"
         self._outer_pager = "less"
         self._awaits: Callable[[str], str] | None = None
+        self._committing: EdgeCall | None = None
 
     # --- the line ------------------------------------------------------------------------------------------------------
 
@@ -61,16 +62,28 @@ class Terminal:
             return f"{who}:~$ "
         return f"{' '.join(['[edit', *self._level])}]\r\r\n{who}# "
 
+    @property
+    def wants_key(self) -> bool:
+        """True while the pager or a question waits for one key, not for a line."""
+        return self._awaits is not None
+
     def send(self, line: str) -> str:
         """One line typed, with Enter: echo, output, next prompt."""
+        return f"{line}\r\n{self.answer(line)}"
+
+    def answer(self, line: str) -> str:
+        """As `send`, without the echo."""
         if self._awaits is not None:
-            answer, self._awaits = self._awaits, None
-            said = f"{line}\r\n{_tty(answer(line))}"
-            return said if self._awaits is not None else said + self.prompt
-        said = f"{line}\r\n{_tty(self._run(line.strip()))}"
-        if self.closed or self._awaits is not None:
-            return said
-        return said + self.prompt
+            asked, self._awaits = self._awaits, None
+            said = _tty(asked(line))
+        else:
+            said = _tty(self._run(line.strip()))
+        return said if self.closed or self._awaits is not None else said + self.prompt
+
+    def interrupt(self) -> None:
+        """Ctrl-C while a commit hangs, from another thread: the change stays in the session (sheet 2.5)."""
+        if self._committing is not None:
+            self._committing.interrupted = True
 
     def hang_up(self) -> None:
         """The connection drops: a session of configuration mode stays behind until the reboot (sheet 2.5)."""
@@ -198,7 +211,9 @@ class Terminal:
             if rest[:1] == ["confirm"]:
                 changed = backend.changed(session)
                 return Said("Use commit-confirm command\n" if changed else "No configuration changes to commit\n")
-            return router.commit(session, self._call(["commit", *rest]))
+            self._committing = call = self._call(["commit", *rest])
+            said = router.commit(session, call)
+            return Said(said.text.replace("\nCommit failed\n", "^C\n"), 1) if call.interrupted else said
         if verb == "compare":
             return backend.compare(session)
         if verb == "discard":
@@ -239,6 +254,7 @@ class Terminal:
         if self._router.backend.changed(session) and rest != ["discard"]:
             return "Cannot exit: configuration modified.\nUse 'exit discard' to discard the changes and exit.\n"
         self._router.backend.sessions.pop(self._name, None)
+        self._router.leave_no_traces(self._name)
         self._session, self._pager = None, self._outer_pager
         return "Warning: configuration changes have not been saved.\nexit\n" if session.unsaved else "exit\n"
 

@@ -33,6 +33,7 @@ def cfg_wrapper(call: Call) -> int:
         me.edge.leave_traces(name)
         return 0
     if verb == "end":
+        me.edge.leave_no_traces(name)
         return 0 if sessions.pop(name, None) is not None else 1
     if verb not in _VERBS:
         call.out("")

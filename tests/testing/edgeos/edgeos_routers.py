@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.testing.edgeos import EdgeOsSimulator
+from fleet.testing.edgeos import EdgeOsSimulator, Terminal
 from fleet.testing.ether import Clock
 
 PEER = "F8ljnavPD+lrVeEfXP4kZqC5ED0KYRj7+FjT3qGrYQU="
@@ -40,6 +40,16 @@ def scripted(router: EdgeOsSimulator, lines: str, *, group: bool = True) -> str:
     command = "cat >/tmp/w.sh; " + ("sg vyattacfg -c 'bash /tmp/w.sh'" if group else "bash /tmp/w.sh")
     out, error, _ = router.run(command, body.encode())
     return (out + error).decode()
+
+
+def plain(text: str) -> str:
+    """As the recordings are written: no carriage returns, escapes by name."""
+    return text.replace("\r", "").replace("\x1b", "<ESC>")
+
+
+def said(terminal: Terminal, line: str) -> str:
+    """What appears between a line typed and the next prompt."""
+    return plain(terminal.send(line)).removeprefix(line + "\n").removesuffix(plain(terminal.prompt))
 
 
 def configure(router: EdgeOsSimulator, lines: str) -> None:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgeos_routers import plain
+
 from fleet.testing.edgeos import EdgeOsSimulator, Terminal
 
 FOLDER = Path(__file__).parents[2] / "fixtures/edgeos"
@@ -50,11 +52,6 @@ def exchanges(name: str) -> list[Exchange]:
         elif found and not waiting:
             found[-1].lines.append(line)
     return found
-
-
-def plain(text: str) -> str:
-    """As the recordings are written: no carriage returns, escapes by name."""
-    return text.replace("\r", "").replace("\x1b", "<ESC>")
 
 
 def replay(router: EdgeOsSimulator, recording: list[Exchange]) -> list[Exchange]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from edgeos_routers import MAKE_KEY, PEER, RECORDED, THIRD, recorded_router, scripted
-from edgeos_transcript import Exchange, exchanges, plain, replay
+from edgeos_routers import MAKE_KEY, PEER, RECORDED, THIRD, plain, recorded_router, scripted
+from edgeos_transcript import Exchange, exchanges, replay
 
 from fleet.testing.edgeos import EdgeOsSimulator, Terminal, User
 from fleet.testing.ether import Clock

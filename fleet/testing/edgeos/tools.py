@@ -1,0 +1,37 @@
+"""Which command is which stand-in on an EdgeRouter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ..linux._call import Call
+from ..linux._tools import TOOLS
+from . import calls, disk, wrapper
+
+
+def _reboot(call: Call) -> int:
+    call.need_root("reboot: must be superuser.")
+    call.host.reboot_soon()
+    return 0
+
+
+def _sleep(call: Call) -> int:
+    return calls.edge(call).edge.put_to_sleep(call)
+
+
+def _atq(call: Call) -> int:
+    call.out(calls.edge(call).edge.management.queue(), end="")
+    return 0
+
+
+EDGE_TOOLS: Final[dict[str, Callable[[Call], int | None]]] = {
+    **{name: tool for name, tool in TOOLS.items() if name in disk.STAND_INS or name == "wg"},
+    "sudo": calls.sudo, "sg": calls.sg, "newgrp": calls.sg, "id": calls.ident, "install": calls.install, "chown": calls.chown,
+    "chgrp": calls.chown, "stat": calls.stat, "ls": calls.ls, "uname": calls.uname, "dpkg-query": calls.dpkg_query,
+    "dpkg": calls.dpkg_query, "reboot": _reboot, "sleep": _sleep, "atq": _atq, "vyatta-cfg-cmd-wrapper": wrapper.cfg_wrapper,
+    "vyatta-op-cmd-wrapper": wrapper.op_wrapper, "cli-shell-api": wrapper.shell_api,
+    "vyatta_current_conf_ver.pl": wrapper.current_version,
+}  # fmt: skip
+UNLOCKED: Final = frozenset({"sleep", "sudo", "sg", "newgrp", "ls", "ping", "reboot"})
+"""Stand-ins that wait for others, and so must not keep them out."""
