@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from .web import Asked
+from .web import Answered, Asked, as_json
 
 Kind: TypeAlias = Literal[
     "drop_before",
@@ -25,6 +25,9 @@ When: TypeAlias = "int | str | Callable[[Asked], bool]"
 
 BEFORE: Final = {"drop_before", "500", "html", "refuse", "expire_token", "revoke_token"}
 """Kinds that happen instead of the operation, or before it."""
+
+
+LOGIN_PAGE: Final = Answered(200, b"<!DOCTYPE html><html><head><title>Omada</title></head></html>", "text/html")
 
 
 @dataclass(slots=True)
@@ -84,3 +87,16 @@ class Counters:
         """All to zero."""
         self.requests = self.logins = self.reads = self.writes = self.refused = self.too_fast = 0
         self.by_path.clear()
+
+
+def afterwards(fault: Fault, answered: Answered) -> Answered:
+    """What becomes of the reply to a request that was looked at."""
+    match fault.kind:
+        case "drop_after":
+            return Answered(manner="reset")
+        case "half" | "stall":
+            return Answered(answered.status, answered.body, answered.content_type, manner=fault.kind)
+        case "lost_reply":
+            return as_json({"errorCode": -1, "msg": "General failure."})
+        case _:
+            return answered

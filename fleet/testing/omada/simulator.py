@@ -10,21 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Final
 
 from ..certificates import Certificate, self_signed
 from ..ether import Clock, Ether
 from .access import ACCESS_SECONDS, Application
 from .codes import Refused
 from .controller import Controller
-from .faults import BEFORE, Counters, Fault, Kind, When
+from .faults import BEFORE, LOGIN_PAGE, Counters, Fault, Kind, When, afterwards
 from .gateway import Gateway
 from .operations.registry import Generation
 from .site import Site
 from .strictness import Strictness
 from .web import Answered, Asked, WebServer, as_json
-
-LOGIN_PAGE: Final = Answered(200, b"<!DOCTYPE html><html><head><title>Omada</title></head></html>", "text/html")
 
 
 class OmadaSimulator:
@@ -33,6 +30,7 @@ class OmadaSimulator:
     `version` is a release such as "5.14" or "6.0", or a full version; 5.x answers generation 1 alone, 6.x both, unless
     `generations` says {0, 1}, {0, 2} or {0, 1, 2}. `client_id` and `client_secret` are those of an application that may
     everything; further ones are in `applications`, people in `users`: name -> (password, what they may do).
+    The budget of requests is counted on `rate_clock`, real time unless told otherwise, everything else on `clock`.
     """
 
     def __init__(
@@ -49,6 +47,7 @@ class OmadaSimulator:
         refresh_tokens: bool | None = None,
         certificate: Certificate | None = None,
         token_seconds: int = ACCESS_SECONDS,
+        rate_clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ether = ether
         self.clock = clock or (ether.clock if ether is not None else Clock())
@@ -64,6 +63,7 @@ class OmadaSimulator:
             strictness=self.strictness,
             generations=generations,
             refresh_tokens=refresh_tokens,
+            rate_clock=rate_clock,
         )
         self.controller.tokens.seconds = token_seconds
         self.sites = {site.name: site for site in made}
@@ -248,7 +248,7 @@ class OmadaSimulator:
         if asked.method != "GET":
             with self._moved:
                 self._moved.notify_all()  # a write may have brought a delivery forward
-        return answered if fault is None else _afterwards(fault, answered)
+        return answered if fault is None else afterwards(fault, answered)
 
     def _instead(self, fault: Fault) -> Answered | None:
         match fault.kind:
@@ -284,15 +284,3 @@ class OmadaSimulator:
                     # Once a second at least: a write between the look and the wait would otherwise go unseen.
                     wait = 1.0 if not due else min(due) - self.clock.now()
                     self._moved.wait(min(max(wait, 0.01), 1.0))
-
-
-def _afterwards(fault: Fault, answered: Answered) -> Answered:
-    match fault.kind:
-        case "drop_after":
-            return Answered(manner="reset")
-        case "half" | "stall":
-            return Answered(answered.status, answered.body, answered.content_type, manner=fault.kind)
-        case "lost_reply":
-            return as_json({"errorCode": -1, "msg": "General failure."})
-        case _:
-            return answered

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import time
+from collections.abc import Callable
 from typing import Any
 
 from fleet.testing.omada import Application, OmadaSimulator
@@ -67,6 +69,14 @@ class Client:
         return list(
             self.result("GET", f"{rest}{'&' if '?' in rest else '?'}page=1&pageSize=1000", version=version, site=site)["data"]
         )
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it, five seconds at most."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "waited 5 s in vain"
+        time.sleep(0.002)
 
 
 def interface(**changes: object) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import ssl
 import time
 
 import pytest
-from omada_client import Client, interface
+from omada_client import interface
 
 from fleet.testing.omada import VIEWER, Application, Site, Strictness, self_signed
 
@@ -212,31 +212,28 @@ def test_a_body_over_a_megabyte_is_http_413(client):
 
 
 @pytest.mark.parametrize(("form", "status"), [("429", 429), ("-7132", 200)])
-def test_the_eleventh_request_within_a_second_is_refused(client, form, status):
-    one = client(budget=10, too_fast=form)  # the login was the first
+def test_the_eleventh_request_within_a_second_is_refused(controller, client, form, status):
+    strictness = Strictness(budget=10, too_fast=form)
+    one = client(controller(strictness=strictness, rate_clock=lambda: 0.0))  # the login was the first
     seen = [one.call("GET", one.path("/capacity")) for _ in range(10)]
     assert [reply["errorCode"] for _, reply in seen] == [0] * 9 + [-7132]
     assert seen[-1][0] == status
 
 
 def test_the_budget_is_one_for_all_sites(controller, client):
-    one = client(controller(sites=["a", "b"], strictness=Strictness(budget=3)))
+    one = client(controller(sites=["a", "b"], strictness=Strictness(budget=3), rate_clock=lambda: 0.0))
     assert one.code("GET", "/capacity", site="a") == 0
     assert one.code("GET", "/capacity", site="b") == 0
     assert one.call("GET", one.path("/capacity", "b"))[0] == 429
 
 
-def test_after_a_second_the_budget_is_there_again(controller):
+def test_after_a_second_the_budget_is_there_again(controller, client):
     now = [100.0]
-    simulator = controller(strictness=Strictness(budget=2))
-    simulator.controller._rate_clock = lambda: now[0]
-    one = Client(simulator)
-    one.login()
+    one = client(controller(strictness=Strictness(budget=2), rate_clock=lambda: now[0]))
     assert one.call("GET", one.path("/capacity"))[0] == 200
     assert one.call("GET", one.path("/capacity"))[0] == 429
     now[0] += 1.0
     assert one.call("GET", one.path("/capacity"))[0] == 200
-    one.close()
 
 
 def test_hundreds_of_requests_a_second_for_50_sites(controller, client):

@@ -6,7 +6,7 @@ import http.client
 import threading
 
 import pytest
-from omada_client import interface, peer, s2s
+from omada_client import interface, peer, s2s, until
 
 from fleet.testing.omada import Application, Site
 
@@ -103,8 +103,7 @@ def test_two_writes_of_a_kind_at_once_at_one_site_are_too_many(controller, clien
     seen = []
     slow = threading.Thread(target=lambda: seen.append(one.code("POST", INTERFACES, interface(), site="a")))
     slow.start()
-    while not simulator.controller._writing:
-        pass
+    until(lambda: bool(simulator.controller._writing))
     assert other.call("POST", other.path(INTERFACES, "a"), interface(name="wg1", listenPort=1))[0] == 429
     assert other.code("POST", INTERFACES, interface(), site="b") == 0
     slow.join()
