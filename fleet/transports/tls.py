@@ -10,11 +10,15 @@ import socket
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from cryptography import x509
 
 from ..errors import IdentityChanged, RouterError, Unreachable
 from ..link import Access, Address
+
+EXPIRED: Final = 10
+"""OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,7 @@ class Service:
     """What speaks TLS on a router, in the words of its operator.
 
     `name` of the service; `ports` is a hint which port speaks TLS and which does not; `renew`, `shown` and `versions` are
-    cures: for a certificate that ran out, for finding which one is in use, for TLS 1.0. `keeps_pinned`: a certificate that
-    was pinned before is accepted after its end, because it is known by what it is.
+    cures: for a certificate that ran out, for finding which one is in use, for TLS 1.0.
     """
 
     name: str
@@ -31,11 +34,12 @@ class Service:
     renew: str
     shown: str
     versions: str
-    keeps_pinned: bool = False
 
 
 def secured(sock: socket.socket, access: Access, address: Address, service: Service) -> tuple[ssl.SSLSocket, str]:
     """The TLS socket and the SHA-256 of its certificate (64 hex digits), verified by CA, by pin, or to be pinned.
+
+    One that ran out is refused however it is verified: whoever chose its end meant that nobody trusts it afterwards.
 
     The handshake takes no longer than the socket's own timeout for each of its steps. Raises Unreachable, IdentityChanged,
     RouterError.
@@ -44,7 +48,7 @@ def secured(sock: socket.socket, access: Access, address: Address, service: Serv
     try:
         wrapped = context.wrap_socket(sock, server_hostname=address.host)
     except ssl.SSLCertVerificationError as error:
-        raise _certificate_refused(error, address, service) from None
+        raise _certificate_refused(error, access, address, service) from None
     except ssl.SSLError as error:
         raise _handshake_failed(error, address, service) from None
     except (OSError, ValueError) as error:
@@ -57,8 +61,7 @@ def secured(sock: socket.socket, access: Access, address: Address, service: Serv
                 f"the certificate at {address} has SHA-256 {identity}, pinned is {access.tls_fingerprint.lower()}",
                 f"if the router really has a new certificate: `fleet trust {access.router}`",
             )
-        if access.tls_ca is None and not (service.keeps_pinned and access.tls_fingerprint is not None):
-            _refuse_expired(certificate, address, service)
+        _refuse_expired(certificate, access, address, service)
     except IdentityChanged:
         wrapped.close()
         raise
@@ -92,10 +95,13 @@ def _context(access: Access) -> ssl.SSLContext:
     return context
 
 
-def _certificate_refused(error: ssl.SSLCertVerificationError, address: Address, service: Service) -> IdentityChanged:
+def _certificate_refused(
+    error: ssl.SSLCertVerificationError, access: Access, address: Address, service: Service
+) -> IdentityChanged:
+    if error.verify_code == EXPIRED:  # which one of the chain, and when, is not told
+        return _expired(f"the certificate at {address}, or one that signed it, has expired", access, service)
     cure = {
         9: "check the clocks of the router and of this machine",  # X509_V_ERR_CERT_NOT_YET_VALID
-        10: f"renew the certificate on the router and set it: {service.renew}",  # X509_V_ERR_CERT_HAS_EXPIRED
         62: "give the certificate this name as subject-alt-name, or pin it with `tls: {fingerprint: ...}`",  # HOSTNAME
         64: "give the certificate this address as subject-alt-name, or pin it with `tls: {fingerprint: ...}`",  # IP_ADDRESS
     }.get(error.verify_code, f"check `tls: {{ca: PATH}}` and {service.shown}")
@@ -119,15 +125,20 @@ def _handshake_failed(error: ssl.SSLError, address: Address, service: Service) -
     )
 
 
-def _refuse_expired(certificate: bytes, address: Address, service: Service) -> None:
-    """Without a CA nothing else looks at the end of a certificate."""
+def _refuse_expired(certificate: bytes, access: Access, address: Address, service: Service) -> None:
+    """Where the fingerprint is the check, nothing else looks at the end of a certificate."""
     try:
         ends = x509.load_der_x509_certificate(certificate).not_valid_after_utc
     except ValueError:
         return  # certificates of routers may be odd; the fingerprint does not depend on reading them
     if ends < datetime.now(UTC):
-        pinned = " and is not pinned" if service.keeps_pinned else ""
-        raise IdentityChanged(
-            f"the certificate at {address} expired on {ends:%Y-%m-%d}{pinned}",
-            f"make a new one (was the router's clock wrong when it was made?): {service.renew}",
-        )
+        raise _expired(f"the certificate at {address} was valid until {ends:%Y-%m-%d %H:%M} UTC", access, service)
+
+
+def _expired(seen: str, access: Access, service: Service) -> IdentityChanged:
+    # The router's clock cannot be read before the login; it counts when the router makes the next certificate.
+    pinned = "" if access.tls_ca is not None else f", then `fleet trust {access.router}`"
+    return IdentityChanged(
+        f"{seen}; this machine's clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"if that is right, set the router's clock and give it a new certificate: {service.renew}{pinned}",
+    )

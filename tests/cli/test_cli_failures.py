@@ -228,7 +228,7 @@ def test_a_certificate_that_expired_is_not_pinned(tls_fleet):
     done = tls_fleet.sync()
     assert done.code == 1
     summary, hint = one_line_each(done, "mumbai")
-    assert "expired on" in summary
+    assert "was valid until" in summary
     assert "/ip/service set api-ssl certificate=NAME" in hint
     assert "fleet:acme:pune" in tls_fleet.peers("hq")
 
@@ -242,7 +242,20 @@ def test_an_expired_certificate_of_a_ca_is_refused(tls_fleet, tmp_path):
     done = tls_fleet.sync("--json")
     assert done.code == 1
     assert "expired" in done.router("mumbai")["summary"]
-    assert "renew the certificate" in done.router("mumbai")["hint"]
+    assert "give it a new certificate" in done.router("mumbai")["hint"]
+
+
+def test_an_expired_certificate_that_the_inventory_pins_is_refused_with_exit_1_and_others_go_on(tls_fleet):
+    certificate = self_signed("mumbai", expired=True)
+    tls_fleet.routers["mumbai"]["tls"] = {"fingerprint": f"SHA256:{certificate.fingerprint}"}
+    present(tls_fleet, "mumbai", certificate)
+    done = tls_fleet.sync()
+    assert done.code == 1
+    summary, hint = one_line_each(done, "mumbai")
+    assert "was valid until" in summary
+    assert "/certificate sign NAME" in hint
+    assert tls_fleet["mumbai"].counters.logins == 0
+    assert "fleet:acme:pune" in tls_fleet.peers("hq")
 
 
 def test_a_fingerprint_given_in_the_inventory_is_no_pin_and_trust_says_to_edit_it(tls_fleet):

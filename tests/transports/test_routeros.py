@@ -569,15 +569,35 @@ def test_a_certificate_for_another_address_is_refused(router: Callable[..., Scri
     assert "subject-alt-name" in error.hint
 
 
-@pytest.mark.parametrize("with_ca", [True, False])
+@pytest.mark.parametrize("known_by", ["ca", "pin", "nothing"])
 def test_an_expired_certificate_is_refused_with_the_cure(
-    router: Callable[..., ScriptedRouter], certificate: Certificate, with_ca: bool
+    router: Callable[..., ScriptedRouter], certificate: Certificate, known_by: str
 ) -> None:
-    context, _, pem = certificate(days=-1)
-    error = _failure(_echo, lambda script: router(script, context), tls=True, tls_ca=str(pem) if with_ca else None)
-    assert type(error) is IdentityChanged
-    assert "expired" in error.summary
-    assert "/ip/service set api-ssl certificate=" in error.hint
+    context, der, pem = certificate(days=-1)
+    seen = router(_echo, context)
+    given: dict[str, object] = {
+        "ca": {"tls_ca": str(pem)},
+        "pin": {"tls_fingerprint": hashlib.sha256(der).hexdigest()},
+        "nothing": {},
+    }[known_by]  # type: ignore[assignment]  # keyword arguments of Access
+    with pytest.raises(IdentityChanged) as caught:
+        TRANSPORT.connect(access(seen.address, tls=True, **given), dial)
+    error = caught.value
+    now = dt.datetime.now(dt.UTC)
+    until = f"was valid until {now - dt.timedelta(days=1):%Y-%m-%d}" if known_by != "ca" else "has expired"
+    assert until in error.summary
+    assert f"this machine's clock says {now:%Y-%m-%d}" in error.summary
+    assert all(part in error.hint for part in ("/certificate add", "/certificate sign", "/ip/service set api-ssl certificate="))
+    assert ("fleet trust mumbai" in error.hint) == (known_by != "ca")
+    assert "\n" not in error.summary + error.hint
+    seen.close()
+    assert not any(conversation.heard for conversation in seen.conversations), "no password is sent"
+
+
+def test_a_certificate_in_its_last_hours_is_accepted(router: Callable[..., ScriptedRouter], certificate: Certificate) -> None:
+    context, der, _ = certificate(days=1)
+    pin = hashlib.sha256(der).hexdigest()
+    TRANSPORT.connect(access(router(_echo, context).address, tls=True, tls_fingerprint=pin), dial).close()
 
 
 def test_anonymous_tls_is_never_spoken(router: Callable[..., ScriptedRouter]) -> None:

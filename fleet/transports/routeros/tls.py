@@ -11,10 +11,10 @@ from .. import tls
 API_SSL = tls.Service(
     name="api-ssl",
     ports="api-ssl is 8729; 8728 is the API without TLS",
-    renew="`/ip/service set api-ssl certificate=NAME`",
+    renew="`/certificate add name=NAME common-name=ADDRESS days-valid=825`, `/certificate sign NAME`, "
+    "`/ip/service set api-ssl certificate=NAME`",
     shown="which certificate `/ip/service print` shows for api-ssl",
     versions="`/ip/service set api-ssl tls-version=only-1.2`",
-    keeps_pinned=True,
 )
 
 
