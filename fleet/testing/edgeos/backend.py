@@ -193,8 +193,7 @@ class Backend:
             if said is not None:
                 refused.append(path)
                 continue
-            if tree.get(path) is None:
-                self.editor.set(tree, path)
+            self.editor.set(tree, path)
         _copy_comments(found, tree)
         return tree, refused
 

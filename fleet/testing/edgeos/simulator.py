@@ -327,6 +327,19 @@ class EdgeOsSimulator(LinuxSimulator):
         parents, now = set(alive.values()), self.clock.now()
         return all(pid in parents or self._asleep.get(pid, now) > now for pid in alive)
 
+    def upgrade(self, version: str, *, installs_packages: bool = False) -> None:
+        """Flash a firmware: /config stays, the root overlay is new: the package is gone unless it is installed on first boot.
+
+        Raises ValueError for a firmware that is not known.
+        """
+        if version not in disk.RELEASES:
+            raise ValueError(f"no such firmware: {version}; there are {', '.join(disk.RELEASES)}")
+        self.version, self.release = version, disk.RELEASES[version]
+        self.package = installs_packages
+        disk.make_disk(self.root_path, self.name, self.board, version)
+        disk.make_path(self.root_path, wireguard=self.has_wireguard, missing=self._missing)
+        self.reboot()
+
     def lock_config(self) -> None:
         """Somebody else commits and does not come to an end."""
         self.backend.busy = True

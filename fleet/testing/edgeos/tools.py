@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ..linux._call import Call
+from ..linux._call import Call, Refused
 from ..linux._tools import TOOLS
 from . import calls, disk, wrapper
 
@@ -14,6 +14,14 @@ def _reboot(call: Call) -> int:
     call.need_root("reboot: must be superuser.")
     call.host.reboot_soon()
     return 0
+
+
+def _ip(call: Call) -> int | None:
+    """No JSON on any of these firmwares; sheet 8."""
+    first = next((word for word in call.argv if word in {"-j", "-json", "-p", "-pretty"}), None)
+    if (first is not None and not call.argv[: call.argv.index(first)]) or first in {"-j", "-json"}:
+        raise Refused(f'Option "{first}" is unknown, try "ip -help".', 255)
+    return TOOLS["ip"](call)
 
 
 def _sleep(call: Call) -> int:
@@ -27,6 +35,7 @@ def _atq(call: Call) -> int:
 
 EDGE_TOOLS: Final[dict[str, Callable[[Call], int | None]]] = {
     **{name: tool for name, tool in TOOLS.items() if name in disk.STAND_INS or name == "wg"},
+    "ip": _ip,
     "sudo": calls.sudo, "sg": calls.sg, "newgrp": calls.sg, "id": calls.ident, "install": calls.install, "chown": calls.chown,
     "chgrp": calls.chown, "stat": calls.stat, "ls": calls.ls, "uname": calls.uname, "dpkg-query": calls.dpkg_query,
     "dpkg": calls.dpkg_query, "reboot": _reboot, "sleep": _sleep, "atq": _atq, "vyatta-cfg-cmd-wrapper": wrapper.cfg_wrapper,
