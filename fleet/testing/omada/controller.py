@@ -77,27 +77,6 @@ class Controller:
         """Unix seconds, with what the clock was advanced."""
         return self._began + self.clock.now()
 
-    def insight(self, site: Site) -> list[Json]:
-        """What the web page shows of running tunnels; `lastHandshake` exists only here. Its form is unverified: ms, or 0."""
-        gateway = site.gateway
-        rows: list[Json] = []
-        for tunnel in gateway.running if gateway is not None else ():
-            for peer in tunnel.peers:
-                seen = gateway.handshake(tunnel, peer) if gateway is not None else None
-                ago = None if seen is None else self.clock.now() - seen.at
-                rows.append(
-                    {
-                        "name": peer.name,
-                        "interfaceName": tunnel.name,
-                        "remoteIp": peer.end_point or "" if seen is None else seen.endpoint[0],
-                        "remotePort": peer.end_point_port or 0 if seen is None else seen.endpoint[1],
-                        "lastHandshake": 0 if ago is None else int((self.wall() - ago) * 1000),
-                        "downBytes": 0 if seen is None else seen.received,
-                        "upBytes": 0 if seen is None else seen.sent,
-                    }
-                )
-        return rows
-
     def tick(self) -> None:
         """Let what is due on the gateways happen."""
         with self.lock:

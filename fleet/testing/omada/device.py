@@ -30,16 +30,21 @@ class OmadaGateway:
         return self.site.writes
 
     def plant(self, interface: str) -> None:
-        """By hand: a peer on the interface of ours with that name, an interface with a peer, a VPN of another type."""
+        """By hand: a peer and local networks on the interface of ours with that name; an interface with a peer; another VPN."""
         phone = self.stranger("Raj's phone", STRANGER, "172.31.0.1/32")
         laptop = self.stranger("laptop", curve.public_key_of(curve.new_private_key()), "172.31.9.2/32")
         road = Tunnel(new_id(), "road-warriors", True, 1400, 13999, "172.31.9.1", curve.new_private_key(), (laptop,))
         self._planted.add(road.id)
         with self.simulator.controller.lock:
-            kept = [one.with_peer(phone) if named(one, interface) else one for one in self.site.tunnels]
+            kept = [self._meddled(one, phone) if named(one, interface) else one for one in self.site.tunnels]
             self.site.store([*kept, road])
             self.site.writes -= 1  # a person at the web page is not us
             self.site.others.append({"id": new_id(), "name": "old office", "status": True, "vpnType": 0, "siteVpnType": 1})
+
+    @staticmethod
+    def _meddled(tunnel: Tunnel, peer: Peer) -> Tunnel:
+        """With a peer more, and with networks that only generation 2 knows: what a whole write must bring back."""
+        return replace(tunnel.with_peer(peer), network_type=1, network_list=(), custom_network=(("192.168.77.0", 24),))
 
     @staticmethod
     def stranger(name: str, public_key: str, *allowed: str) -> Peer:
@@ -53,11 +58,17 @@ class OmadaGateway:
             self.site.writes -= 1
 
     def foreign(self) -> object:
-        """Other tunnels and VPNs whole; of ours every peer without our mark. Ids of peers are the controller's own affair."""
+        """Other tunnels and VPNs whole; of ours every peer without our mark, and the local networks.
+
+        Without the ids of peers, which a write of generation 2 changes.
+        """
         tunnels = self.site.tunnels
         return {
             "vpns": [json.dumps(row, sort_keys=True) for row in self.site.others],
             "tunnels": [_shown(one, peers=one.peers) for one in tunnels if one.id in self._planted],
+            "networks": [
+                (one.network_type, one.network_list, one.custom_network) for one in self._ours() if one.custom_network
+            ],
             "peers": [_peer(one) for tunnel in self._ours() for one in tunnel.peers if not marked(one)],
         }
 
@@ -111,9 +122,10 @@ def _peer(peer: Peer) -> dict[str, Any]:
 
 
 def _shown(tunnel: Tunnel, *, peers: tuple[Peer, ...], alike: bool = False) -> dict[str, Any]:
-    """`alike`: without what two gateways in the same state do not share."""
+    """`alike`: without what two gateways in the same state do not share, and what is not ours in a tunnel of ours."""
     row = asdict(replace(tunnel, peers=()))
     row["peers"] = sorted((_peer(one) for one in peers), key=lambda one: str(one["public_key"]))
     if alike:
-        del row["id"], row["private_key"]
+        for name in ("id", "private_key", "network_type", "network_list", "custom_network"):
+            del row[name]
     return row

@@ -43,10 +43,10 @@ def test_writes_count_what_changed_settings_and_no_person_s_work(one, device):
 
 
 def test_plant_puts_a_peer_beside_ours_and_more_elsewhere(one, device):
-    assert device.foreign() == {"vpns": [], "tunnels": [], "peers": []}
+    assert device.foreign() == {"vpns": [], "tunnels": [], "networks": [], "peers": []}
     device.plant("wg7")
     planted = device.foreign()
-    assert [len(planted[kind]) for kind in ("vpns", "tunnels", "peers")] == [1, 1, 1]
+    assert [len(planted[kind]) for kind in ("vpns", "tunnels", "networks", "peers")] == [1, 1, 1, 1]
     assert len(one.rows(INTERFACES)) == 2
 
 
@@ -65,6 +65,21 @@ def test_what_is_foreign_is_the_same_after_a_whole_v2_write(one, device):
     detail = one.result("GET", f"/vpn/site-to-site-vpns/{key}", version=2)
     one.result("PATCH", f"/vpn/site-to-site-vpns/{key}", detail, version=2)
     assert device.foreign() == before
+
+
+def test_a_v2_write_that_forgets_the_local_networks_is_seen(one, device):
+    device.plant("wg7")
+    before = device.foreign()
+    key = next(row["id"] for row in one.rows(INTERFACES) if row["name"] == "wg7")
+    detail = one.result("GET", f"/vpn/site-to-site-vpns/{key}", version=2)
+    one.result("PATCH", f"/vpn/site-to-site-vpns/{key}", {**detail, "networkType": 0, "networkList": []}, version=2)
+    assert device.foreign() != before
+
+
+def test_ours_is_the_same_with_and_without_strangers(device):
+    before = device.ours()
+    device.plant("wg7")
+    assert device.ours() == before
 
 
 def test_ours_is_the_same_on_two_gateways_in_the_same_state(client, device):
