@@ -67,7 +67,8 @@ def command(
         fleet_context.controller(parallel=parallel, at=parse_at(at or [], fleet), emit=shown) as controller,
     ):
         state = controller.state
-        with state.lock(fleet.overlay.name, Owner.current("sync")) as lock:
+        owner = Owner.current("sync")
+        with state.lock(fleet.overlay.name, owner) as lock:
             prepared = controller.prepare(selection)
             # Minutes may have passed at the prompt; what runs is what was read and agreed to.
             if reviewed and controller.plan(prepared).fingerprint != reviewed:
@@ -76,7 +77,7 @@ def command(
                 raise PlanRefused(f"{said}; nothing was written", "look again with `fleet plan`")
             run = state.begin_run(fleet.overlay.name, "sync", actor(), inventory_commit(fleet_context.folder), reviewed)
             with run:
-                report = Sync(controller, prepared, run, run.id, safety=safety, still_ours=lock.check).run()
+                report = Sync(controller, prepared, run, run.id, safety=safety, still_ours=lock.check, owner=owner).run()
                 run.finish("done", report.exit_code())
     if as_json:
         result_json(report.to_dict(pending_ok=pending_ok))

@@ -22,9 +22,11 @@ from ..proof import Before, Proof
 from ..report import FleetReport, RouterReport
 from ..resume import LEFT_OUT, last_stopped
 from ..safety import Safety
+from ..state import Owner
 from .alive import Liveness
 from .contact import FirstContact
 from .course import Course
+from .marker import Markers
 from .writing import Writing
 
 __all__ = ["ALIVE_WITHIN", "FIRST_PATIENCE", "Sync"]
@@ -43,6 +45,7 @@ class Sync:
     """One run.
 
     `still_ours` raises LockHeld when somebody took the fleet's lock over meanwhile; it is asked before every router is written.
+    `owner` is named by the marker on hubs; None: this process.
     """
 
     def __init__(
@@ -55,12 +58,15 @@ class Sync:
         safety: Safety = Safety(),
         still_ours: Callable[[], None] = lambda: None,
         alive_within: float | None = None,
+        owner: Owner | None = None,
     ) -> None:
         self._control = controller
         self._prepared = prepared
-        self._course = Course(controller, prepared, journal, run_id, safety, still_ours, self._proving())
-        self._contact = FirstContact(self._course)
-        self._writing = Writing(self._course, FIRST_PATIENCE)
+        self._course = Course(controller, prepared, journal, run_id, safety, self._ours, self._proving())
+        self._lock_is_ours = still_ours
+        self._markers = Markers(self._course, owner or Owner.current("sync"))
+        self._contact = FirstContact(self._course, self._markers)
+        self._writing = Writing(self._course, self._markers, FIRST_PATIENCE)
         self._liveness = Liveness(self._course, ALIVE_WITHIN if alive_within is None else alive_within)
         self._waiting: dict[str, str] = {}
 
@@ -84,8 +90,22 @@ class Sync:
             names={fact.public_key: name for name, fact in facts.items() if fact.public_key is not None},
         )
 
+    def _ours(self) -> None:
+        self._lock_is_ours()
+        self._markers.check()
+
     def run(self) -> FleetReport:
-        """Do it all. Raises UsageError before the first write when a secret is needed and cannot be had."""
+        """Do it all.
+
+        Raises, before the first write, UsageError when a secret is needed and cannot be had, LockHeld when another operator's
+        marker stands on a hub, PlanRefused for a blast radius that is not consented to.
+        """
+        try:
+            return self._run()
+        finally:
+            self._markers.release()
+
+    def _run(self) -> FleetReport:
         began = time.monotonic()
         self._need_secret()
         self._leave_out()

@@ -11,33 +11,39 @@ from ..errors import RouterError
 from ..model import Fact, Interface, KeyOf, PublicKey, Secret
 from ..rebuild import own_interface
 from .course import Course
+from .marker import Markers
 
 
 class FirstContact:
     """The part of a sync that makes keys."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: Course, markers: Markers) -> None:
         self._course = course
+        self._markers = markers
 
     def run(self) -> None:
-        """Make, read back and pin the keys that are missing; a router that fails is out of the run."""
+        """Make, read back and pin the keys that are missing; a router that fails is out of the run. Raises LockHeld."""
         course = self._course
-        new = [
-            name
-            for name in course.survey.routers
-            if course.facts[name].public_key is None and course.may_write(name) and name not in course.errors
-        ]
-        if not new:
+        if not self._new():
             return
+        self._markers.hold()
         desired = course.control.desired(course.facts, course.prepared.addresses)
         made: dict[str, Fact] = {}
-        for name, outcome in course.control.runner.run(lambda name: self._contact(name, desired), new).items():
+        for name, outcome in course.control.runner.run(lambda name: self._contact(name, desired), self._new()).items():
             if outcome.error is not None:
                 course.failed(name, outcome.error)
             elif outcome.value is not None:
                 made[name] = course.facts[name] = replace(course.facts[name], public_key=outcome.value)
         course.control.state.pin_all(course.overlay, made)
         engine.record_all(course.journal, [(name, "pin", f"public key {fact.public_key}", None) for name, fact in made.items()])
+
+    def _new(self) -> list[str]:
+        course = self._course
+        return [
+            name
+            for name in course.survey.routers
+            if course.facts[name].public_key is None and course.may_write(name) and name not in course.errors
+        ]
 
     def _contact(self, name: str, desired: overlay.Desired) -> PublicKey:
         course = self._course

@@ -22,6 +22,7 @@ from ..safety import WAVES_FROM
 from ..stages import Moves, moves, union
 from ..waves import Budget, waves
 from .course import Course
+from .marker import Markers
 
 Part: TypeAlias = Callable[[tuple[Change, ...]], tuple[Change, ...]]
 """Which of a router's changes are written in this stage."""
@@ -30,8 +31,9 @@ Part: TypeAlias = Callable[[tuple[Change, ...]], tuple[Change, ...]]
 class Writing:
     """The part of a sync that changes routers. `patience`: seconds after which a silent one is asked again, then doubled."""
 
-    def __init__(self, course: Course, patience: float) -> None:
+    def __init__(self, course: Course, markers: Markers, patience: float) -> None:
         self._course = course
+        self._markers = markers
         self._union: Moves | None = None
         self._patience = patience
         self._ask_again = time.monotonic() + patience
@@ -40,7 +42,8 @@ class Writing:
     def run(self) -> None:
         """Bring all writable routers to the intent; routers that move to another address in two rounds, make before break.
 
-        Raises PlanRefused before the first write of a round when its blast radius is not consented to.
+        Raises, before the first write of a round, PlanRefused when its blast radius is not consented to, LockHeld when somebody
+        else writes.
         """
         course = self._course
         moving = self._moving()
@@ -65,15 +68,35 @@ class Writing:
     def _three_stages(self, changes: dict[str, tuple[Change, ...]]) -> None:
         """Hubs learn before spokes switch; spokes leave before hubs forget."""
         self._refuse_blast(changes)
+        self._begin(changes)
         hubs = [name for name in changes if self._course.is_hub(name)]
         others = [name for name in changes if not self._course.is_hub(name)]
         self._stage(hubs, lambda changes: split_removals(changes)[0])
         self._stage(others, None)
         while late := self._late():
+            self._begin(late)
             self._stage(late, None)
         self._stage(hubs, None)
         if self._course.stopped:
             self._hold_back(changes)
+
+    def _begin(self, names: Iterable[str]) -> None:
+        """Put the writer's marker on the hubs if any of these routers will be written."""
+        if any(self._due(name) for name in names):
+            self._markers.hold()
+
+    def _due(self, name: str) -> bool:
+        try:
+            return self._unfinished(self._course.survey.routers[name], self._intent(name))[0]
+        except FleetError:
+            return False  # it will be refused, and is not written
+
+    @staticmethod
+    def _unfinished(router: engine.Router, intent: Intent) -> tuple[bool, tuple[Change, ...]]:
+        """Whether there is something to write, the remains of a dead run included, and the changes."""
+        assert router.observed is not None
+        changes = engine.chosen(engine.compare(router, intent).changes, intent)
+        return bool(changes or router.observed.guard is not None or router.observed.leftovers), changes
 
     def _wanted(self) -> dict[str, tuple[Change, ...]]:
         """What every writable router has before it; one that must be refused is refused here, before anybody is written."""
@@ -183,10 +206,8 @@ class Writing:
 
     def _converge(self, router: engine.Router, intent: Intent) -> tuple[Change, ...]:
         course = self._course
-        assert router.observed is not None
-        quiet = router.observed.guard is None and not router.observed.leftovers
-        changes = engine.chosen(engine.compare(router, intent).changes, intent)
-        if quiet and not changes:
+        unfinished, changes = self._unfinished(router, intent)
+        if not unfinished:
             return ()
         self._refuse_cutting(router, changes)
         course.still_ours()
