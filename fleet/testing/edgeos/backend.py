@@ -99,7 +99,7 @@ class Backend:
         active, working = self.active, self.active if session is None else self.working(session)
         text = subtree(active, working, self.schema, path, Style(marks=session is not None, defaults=defaults))
         if text is None:
-            return Said("Specified configuration path is not valid\n", 1)
+            return Said("Specified configuration path is not valid\n")
         return Said(text) if text else Said("Configuration under specified path is empty\n")
 
     def compare(self, session: Session) -> Said:

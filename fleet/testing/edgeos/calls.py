@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat as modes
 import time
@@ -248,6 +249,9 @@ def install(call: Call) -> int:
         else:
             names.append(word)
     me = edge(call)
+    broken = me.edge.failing_writes
+    if broken is not None and names and call.path(names[-1]).is_relative_to(call.host.root_path / "config"):
+        raise Refused(f"install: cannot create '{names[-1]}': {os.strerror(broken)}")
     if {"-o", "-g"} & options.keys() and me.user.uid != 0 and (options.get("-g", GROUP) != GROUP or not me.user.member):
         raise Refused(f"install: cannot change ownership of '{names[-1] if names else ''}': Operation not permitted")
     made: list[Path] = []

@@ -32,6 +32,16 @@ STAND_INS: Final = tuple(
     """.split()  # noqa: SIM905 - forty quoted words would hide the list
 )
 
+_SCRIPT_TEMPLATE: Final = """\
+# words of configuration mode for scripts
+for verb in set delete commit save load discard show comment; do
+    eval "$verb() { vyatta-cfg-cmd-wrapper $verb \\"\\$@\\"; }"
+done
+configure() { vyatta-cfg-cmd-wrapper begin; }
+run() { vyatta-op-cmd-wrapper "$@"; }
+exit() { vyatta-cfg-cmd-wrapper end 2>/dev/null; builtin exit "$@"; }
+"""
+
 _OWN: Final = frozenset({"install", "stat", "ls", "chown", "chgrp"})
 _TREE: Final = (
     "bin", "root", "tmp", "run", "home", "etc", "proc/sys", "var/log/vyatta", "opt/vyatta/etc", "opt/vyatta/config/tmp",
@@ -52,6 +62,8 @@ def make_disk(root: Path, name: str, board: str, version: str) -> None:
     release = RELEASES[version]
     (root / "etc/version").write_text(f"EdgeRouter.ER-{board}.{release}\n")
     (root / "opt/vyatta/etc/version").write_text(f"Version: {release.rsplit('.', 3)[0]}\nBuild ID: {release.split('.')[-3]}\n")
+    (root / "opt/vyatta/etc/functions").mkdir(parents=True, exist_ok=True)
+    (root / "opt/vyatta/etc/functions/script-template").write_text(_SCRIPT_TEMPLATE)
     (root / "etc/hostname").write_text(name + "\n")
     (root / "config/auth").chmod(0o770)
 

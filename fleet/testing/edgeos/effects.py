@@ -28,6 +28,9 @@ class Router(Shell, Protocol):
     def device(self, name: str) -> bool:
         """True if the kernel has the device."""
 
+    def make_device(self, name: str) -> None:
+        """A device like an Ethernet one, up, if it is not there."""
+
     def schedule(self, tasks: Node) -> None:
         """The task scheduler's tasks are now these."""
 
@@ -81,7 +84,17 @@ class RouterEffects:
         """A new interface."""
         if unit.names == ("interfaces", "ethernet") and unit.verb == "create" and not self._router.device(unit.root[2]):
             raise Refused(f"interface {unit.root[2]} does not exist on system")
+        if unit.verb == "create" and unit.names[:1] == ("interfaces",):
+            self._make_device(unit)
         self._wireguard.begin(unit)
+
+    def _make_device(self, unit: Unit) -> None:
+        """VLANs, switches and PPPoE sessions are devices of their own."""
+        if unit.names[-1] in {"vif", "pppoe", "switch"}:
+            name = {"vif": f"{unit.root[2]}.{unit.root[-1]}", "pppoe": f"pppoe{unit.root[-1]}"}.get(
+                unit.names[-1], unit.root[2]
+            )
+            self._router.make_device(name)
 
     def act(self, unit: Unit, action: Action) -> None:
         """One node or value."""
@@ -113,6 +126,8 @@ class RouterEffects:
             write_firewall(self._router, self._working)
         if unit.names == ("service", "nat") or unit.names == ("firewall", "group"):
             write_nat(self._router, self._working)
+        if unit.names == ("firewall", "options"):
+            write_clamp(self._router, self._working)
         if unit.names == ("system", "task-scheduler"):
             self._router.schedule(self._working.at("system", "task-scheduler", "task"))
         self._wireguard.end(unit)
@@ -251,6 +266,23 @@ def write_nat(router: Router, tree: Node) -> None:
     if "UBNT_POSTROUTING" not in router.chains("nat"):
         lines.append("-A POSTROUTING -j UBNT_POSTROUTING")
     router.restore("\n".join([*lines, "COMMIT", ""]))
+
+
+# --------------------------------------------------------------------------------------------------------------- mss
+_CLAMPED: Final = {"pppoe": "pppoe+", "pptp": "pptp+", "tun": "tun+", "vti": "vti+", "wg": "wg+", "all": ""}
+
+
+def write_clamp(router: Router, tree: Node) -> None:
+    """One MSS for every kind of interface that is listed: it is global (sheet 4). Raises Refused."""
+    for ipv6, kind in ((False, "mss-clamp"), (True, "mss-clamp6")):
+        options = tree.at("firewall", "options", kind)
+        mss, lines = options.value("mss"), ["*mangle", ":UBNT_FW_MSS_CLAMP - [0:0]"]
+        for name in options.values("interface-type") if mss is not None else []:
+            out = f"-o {_CLAMPED[name]} " if _CLAMPED[name] else ""
+            lines.append(f"-A UBNT_FW_MSS_CLAMP {out}-p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss {mss}")
+        if "UBNT_FW_MSS_CLAMP" not in router.chains("mangle", ipv6=ipv6):
+            lines.append("-A FORWARD -j UBNT_FW_MSS_CLAMP")
+        router.restore("\n".join([*lines, "COMMIT", ""]), ipv6=ipv6)
 
 
 # ------------------------------------------------------------------------------------------------------------ routes

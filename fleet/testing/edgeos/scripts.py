@@ -129,6 +129,12 @@ class Scripts:
         """True if the kernel has the device."""
         return name in self._router.kernel.devices
 
+    def make_device(self, name: str) -> None:
+        """A device like an Ethernet one, up, if it is not there."""
+        if not self.device(name):
+            self._router.kernel.add_device(name, "ether")
+            self._router.kernel.set_up(name, True)
+
     def rename(self, name: str) -> None:
         """The host name as the kernel has it."""
         self._router.kernel.sysctls["kernel.hostname"] = name

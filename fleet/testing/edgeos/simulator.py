@@ -12,9 +12,10 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 from .._nodes import Clock
 from ..ether import Ether
@@ -32,6 +33,7 @@ from .calls import IN_GROUP, EdgeCall, Owners, User
 from .device import EdgeOsDevice, processes
 from .edit import Editor, Said
 from .effects import RouterEffects
+from .flash import BOUND, Flash
 from .management import Management
 from .operational import operational
 from .rooted import Rooted
@@ -54,8 +56,8 @@ class EdgeOsSimulator(LinuxSimulator):
     is not accepted. `users` beside the login `username`.
 
     `ran`: kernel commands of the templates in order. `lock_config()`: somebody else commits until `unlock_config()`. `acting`:
-    the call on whose behalf the backend works. `failing_writes`: the errno with which writes of the backend fail (ENOSPC,
-    EROFS), None for a healthy flash. `as_device()` is what the contract suite needs.
+    the call on whose behalf the backend works. `as_device()` is what the contract suite needs. Faults: `break_flash`,
+    `upgrade` (the package is gone), `lock_config`, `missing` tools, users without rights.
     """
 
     def __init__(
@@ -137,6 +139,7 @@ class EdgeOsSimulator(LinuxSimulator):
         disk.make_disk(root, self.name, self.board, self.version)
         disk.make_path(root, wireguard=self.has_wireguard, missing=self._missing)
         self.owners = Owners(root, self.username)
+        self._flash = Flash(root, ".standin")
         self.management = Management(self)
         self._make_backend()
         if self._given:
@@ -212,13 +215,32 @@ class EdgeOsSimulator(LinuxSimulator):
         rooted = Rooted(str(self.root_path), command)
         return super().run(_VBASH + rooted.text(command), rooted.stream(stdin), env)
 
+    def break_flash(self, code: int) -> None:
+        """From now on nothing can be written below /config: ENOSPC for a full flash, EROFS for one that went read-only."""
+        self.failing_writes = code
+        self._flash.break_it()
+
+    def mend_flash(self) -> None:
+        """It can be written again."""
+        self.failing_writes = None
+        self._flash.mend()
+
     def filter(self, command: str, text: str, env: Mapping[str, str] | None = None) -> str:
         """What a shell command makes of a text, which stays as it is."""
         out, error, _ = super().run(_VBASH + Rooted(str(self.root_path), command).text(command), text.encode(), env)
         return (out + error).decode("utf-8", "replace")
 
-    def _spawn(self, argv: list[str], env: Mapping[str, str], *streams: int) -> Any:
-        return super()._spawn(["vbash", *argv[1:]] if argv[:2] == ["sh", "-c"] else argv, env, *streams)
+    def _spawn(self, argv: list[str], env: Mapping[str, str], *streams: int) -> subprocess.Popen[bytes]:
+        argv = ["vbash", *argv[1:]] if argv[:2] == ["sh", "-c"] else argv
+        if self.failing_writes is None or os.geteuid() != 0:
+            return super()._spawn(argv, env, *streams)
+        process = subprocess.Popen(
+            [shutil.which(BOUND[0]) or BOUND[0], *BOUND[1:], str(self.which(argv[0]) or argv[0]), *argv[1:]],
+            env=dict(env), cwd=self.root_path / "root", start_new_session=True,
+            stdin=streams[0], stdout=streams[1], stderr=streams[2],
+        )  # fmt: skip
+        self._processes.add(process.pid)
+        return process
 
     def serve_ssh(self, *, login: str = "", **options: Unpack[SshOptions]) -> SshServer:
         """An SSH server of this router, for the login user or for another account."""

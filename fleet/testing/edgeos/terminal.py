@@ -189,7 +189,7 @@ class Terminal:
                 return backend.edit(session, verb, path).text
             if verb == "show":
                 said = backend.show(session, path)
-                return self._page(said.text) if paged and said.code == 0 else said.text
+                return self._page(said.text) if paged and not said.text.startswith(("Spec", "Conf")) else said.text
             simple = self._simple(session, verb, rest)
         if simple is not None:
             return simple.text

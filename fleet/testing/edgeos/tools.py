@@ -7,7 +7,7 @@ from typing import Final
 
 from ..linux._call import Call, Refused
 from ..linux._tools import TOOLS
-from . import calls, disk, wrapper
+from . import calls, disk, flash, wrapper
 
 
 def _reboot(call: Call) -> int:
@@ -24,6 +24,10 @@ def _ip(call: Call) -> int | None:
     return TOOLS["ip"](call)
 
 
+def _writer(call: Call) -> int:
+    return flash.writer(call, calls.edge(call).edge.failing_writes)
+
+
 def _sleep(call: Call) -> int:
     return calls.edge(call).edge.put_to_sleep(call)
 
@@ -35,6 +39,7 @@ def _atq(call: Call) -> int:
 
 EDGE_TOOLS: Final[dict[str, Callable[[Call], int | None]]] = {
     **{name: tool for name, tool in TOOLS.items() if name in disk.STAND_INS or name == "wg"},
+    **dict.fromkeys(flash.WRITERS, _writer),
     "ip": _ip,
     "sudo": calls.sudo, "sg": calls.sg, "newgrp": calls.sg, "id": calls.ident, "install": calls.install, "chown": calls.chown,
     "chgrp": calls.chown, "stat": calls.stat, "ls": calls.ls, "uname": calls.uname, "dpkg-query": calls.dpkg_query,
@@ -42,5 +47,5 @@ EDGE_TOOLS: Final[dict[str, Callable[[Call], int | None]]] = {
     "vyatta-op-cmd-wrapper": wrapper.op_wrapper, "cli-shell-api": wrapper.shell_api,
     "vyatta_current_conf_ver.pl": wrapper.current_version,
 }  # fmt: skip
-UNLOCKED: Final = frozenset({"sleep", "sudo", "sg", "newgrp", "ls", "ping", "reboot"})
+UNLOCKED: Final = frozenset({"sleep", "sudo", "sg", "newgrp", "ls", "ping", "reboot", *flash.WRITERS})
 """Stand-ins that wait for others, and so must not keep them out."""

@@ -141,7 +141,7 @@ def _show_api(call: EdgeCall, session: Session | None, flags: set[str], path: tu
     text = subtree(old, working, backend.schema, path, style)
     if text is None:
         call.out("Specified configuration path is not valid")
-        return 1
+        return 0
     if not text:
         call.out("Configuration under specified path is empty") if path else None
         return 0

@@ -112,6 +112,31 @@ def test_as_root_without_the_group_a_wireguard_commit_fails_too(router: EdgeOsSi
     assert b"This script must be executed from vyatta configuration system." in out
 
 
+def test_a_vbash_script_may_use_the_words_of_configuration_mode(router: EdgeOsSimulator) -> None:
+    script = "source /opt/vyatta/etc/functions/script-template\nconfigure\nset system domain-name a.example\ncommit\nexit 0\n"
+    router.run("sg vyattacfg -c 'vbash -s'", script.encode())
+    assert router.ok("cli-shell-api returnActiveValue system domain-name") == "a.example"
+
+
+def test_the_mss_is_one_value_for_every_kind_of_interface(router: EdgeOsSimulator) -> None:
+    clamp = "firewall options mss-clamp"
+    configure(router, f"{clamp} interface-type pppoe\n{clamp} interface-type wg\n{clamp} mss 1412")
+    configure(router, f"{clamp} mss 1380")
+    rules = [line for line in router.ok("sudo iptables -t mangle -S").splitlines() if "TCPMSS" in line]
+    assert [rule.rpartition(" ")[2] for rule in rules] == ["1380", "1380"]
+    assert ["-o pppoe+" in rules[0], "-o wg+" in rules[1]] == [True, True]
+
+
+def test_vlans_and_pppoe_are_devices_with_bindings_of_their_own(router: EdgeOsSimulator) -> None:
+    configure(
+        router,
+        "interfaces ethernet eth1 vif 20 address 192.168.99.1/24\ninterfaces ethernet eth0 pppoe 0 user-id me\n"
+        "interfaces ethernet eth0 pppoe 0 firewall local name WAN_LOCAL",
+    )
+    assert "192.168.99.0/24 dev eth1.20" in router.ok("ip route")
+    assert "-A VYATTA_FW_LOCAL_HOOK -i pppoe0 -j WAN_LOCAL" in router.ok("sudo iptables -S")
+
+
 # ------------------------------------------------------------------------------------------------------- files, sheet 2.3
 def test_save_refuses_a_file_that_is_no_configuration(router: EdgeOsSimulator) -> None:
     router.write("/config/notes", "shopping list\n")
@@ -149,11 +174,22 @@ def test_a_config_boot_that_was_saved_reads_back_the_same(router: EdgeOsSimulato
 
 def test_a_full_flash_is_said_by_the_save_and_loses_nothing(router: EdgeOsSimulator) -> None:
     before = router.read("/config/config.boot")
-    router.failing_writes = errno.ENOSPC
+    router.break_flash(errno.ENOSPC)
     said = scripted(router, "begin\nset system domain-name a.example\ncommit\nsave\nend")
     assert "No space left on device" in said
     assert "rc=1 : save" in said
     assert router.read("/config/config.boot") == before
+
+
+@pytest.mark.parametrize("line", ["echo x > {}", "touch {}", "mkdir {}", "cp /etc/hostname {}", "wg genkey | tee {}"])
+def test_nothing_is_written_to_a_flash_that_went_read_only_and_all_of_it_is_read(router: EdgeOsSimulator, line: str) -> None:
+    router.break_flash(errno.EROFS)
+    out, error, code = router.run(f"set -o pipefail; {line.format('/config/user-data/x')} && cat /config/user-data/x")
+    assert (out.strip(), bool(error), code == 0) == (b"", True, False)
+    assert router.run("cat /config/config.boot >/dev/null")[2] == 0
+    assert router.run("mkdir -p /tmp/fine && touch /tmp/fine/too")[2] == 0
+    router.mend_flash()
+    router.ok("touch /config/user-data/x")
 
 
 # ------------------------------------------------------------------------------------------------------ the simulator itself
