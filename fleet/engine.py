@@ -25,6 +25,9 @@ from .overlay import fitted
 SETTLE_SECONDS = 60.0
 """How long a router may take to make live what it stored, where the vendor does that later (controllers)."""
 
+SETTLE_LOOK = 0.5
+"""Seconds until it is looked at again the first time; each look after that waits twice as long."""
+
 
 class Journal(Protocol):
     """Where every step is written down before and after it is sent."""
@@ -118,7 +121,7 @@ def observe(router: Router) -> Observed:
 def _settled(router: Router) -> Observed:
     attempts = Retrying(
         retry=retry_if_result(lambda observed: not observed.settled),
-        wait=wait_exponential(multiplier=0.5, max=8),
+        wait=wait_exponential(multiplier=SETTLE_LOOK, max=8),
         stop=stop_after_delay(SETTLE_SECONDS),
     )
     try:

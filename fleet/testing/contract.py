@@ -58,6 +58,7 @@ class DriverContract(GuardLaws, CrashDrills):
         """How often the engine looks again is not what is tested."""
         monkeypatch.setattr(rollback, "LOOK_SECONDS", 0.05)
         monkeypatch.setattr(rollback, "SETTLE_SECONDS", 0.3)
+        monkeypatch.setattr(engine, "SETTLE_LOOK", 0.01)
 
     @pytest.fixture
     def another(self) -> Iterator[Callable[[], Subject]]:

@@ -175,16 +175,19 @@ class GuardLaws:
     def test_a_guarded_change_of_one_peer_costs_at_most_four_more_round_trips(
         self, blank: Subject, old: State, new: State
     ) -> None:
-        """A read, a write and an answer each count as one; what a connection costs is the transport's."""
-        engine_limits = blank.observe().limits
-        if engine_limits.guard == "none":
+        """A read, a write and an answer each count as one; what a connection costs is the transport's.
+
+        Looking again at what the router has stored and not made live yet does not count: it is waiting.
+        """
+        limits = blank.observe().limits
+        if limits.guard == "none":
             return
         counts = []
         for guarded in (False, True):
-            blank.again().converge(old) if blank.key else blank.converge(old)
+            blank.again().converge(old.within(limits)) if blank.key else blank.converge(old.within(limits))
             run = blank.again()
-            (run.guarded if guarded else run.converge)(new)
-            counts.append(run.wire.exchanges)
+            (run.guarded if guarded else run.converge)(new.within(limits))
+            counts.append(run.wire.exchanges - run.waited)
         assert counts[1] - counts[0] <= ROUND_TRIPS_MORE
 
 

@@ -105,7 +105,13 @@ class Subject:
         self._latest: Subject | None = None
         link = device.link(Target(ROUTER, OVERLAY, (INTERFACE,), options or driver.Options()))
         link.through(self.wire.around)
-        self.router = engine.Router(ROUTER, OVERLAY, _Watched(driver, self.scripts), link)
+        self._watched = _Watched(driver, self.scripts, self.wire)
+        self.router = engine.Router(ROUTER, OVERLAY, self._watched, link)
+
+    @property
+    def waited(self) -> int:
+        """Exchanges of reads that found the router not settled yet."""
+        return self._watched.waited
 
     def again(self, wire: Wire | None = None, dies_at: int = 0) -> Subject:
         """Another process on the same device; the one before it is over."""
@@ -179,13 +185,19 @@ class _Watched(Driver):
     name = "watched"
     transport = "watched"
 
-    def __init__(self, driver: Driver, scripts: list[Script]) -> None:
+    def __init__(self, driver: Driver, scripts: list[Script], wire: Wire) -> None:
         self._driver = driver
         self._scripts = scripts
+        self._wire = wire
+        self.waited = 0
         self.limits = driver.limits  # type: ignore[misc]  # of the driver under test
 
     def observe(self, link: Link) -> Observed:
-        return self._driver.observe(link)
+        before = self._wire.exchanges
+        observed = self._driver.observe(link)
+        if not observed.settled:
+            self.waited += self._wire.exchanges - before
+        return observed
 
     def render(self, plan: RouterPlan, observed: Observed) -> Script:
         script = self._driver.render(plan, observed)

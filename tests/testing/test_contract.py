@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from toy_kinds import Kind, KindDriver, KindRouter
 from toy_router import ToyDriver, ToyRouter
 
-from fleet import rollback
+from fleet import Limits, rollback
 from fleet.errors import RouterError
+from fleet.model import Forward, ListenPort
 from fleet.testing import guardlaws
 from fleet.testing.cases import BEFORE, CASES, State
 from fleet.testing.contract import DriverContract
-from fleet.testing.disturbed import KINDS, Killed, Kind, Wire
+from fleet.testing.disturbed import KINDS, Killed, Wire
+from fleet.testing.disturbed import Kind as Trouble
 from fleet.testing.subject import Subject
 
 BY_NAME = {case.name: case for case in CASES}
@@ -39,6 +42,90 @@ class TestRouterThatSavesOnConfirm(DriverContract):
 
     def device(self) -> ToyRouter:
         return ToyRouter(two_views=True)
+
+
+FEW = frozenset({ListenPort, Forward})
+
+
+class _OfKind(DriverContract):
+    """The contract of a router of some kind: `kind` says which."""
+
+    __test__ = False
+    kind: ClassVar[Kind]
+
+    def __init_subclass__(cls) -> None:
+        cls.__test__ = True
+        cls.driver = KindDriver(kind=cls.kind)
+
+    def device(self) -> KindRouter:
+        return KindRouter(self.kind)
+
+
+class TestRouterArmedByItsFirstWrite(_OfKind):
+    """A confirmed commit: one batch, native undo."""
+
+    kind = Kind(Limits(unit="batch", guard="native", arms_by_write=True, saves_on_confirm=True))
+
+
+class TestRouterArmedByItsFirstWriteWithOneView(_OfKind):
+    """The same where what is committed is stored at once."""
+
+    kind = Kind(Limits(unit="batch", guard="native", arms_by_write=True))
+
+
+class TestRouterWithoutGuard(_OfKind):
+    """No undo of any kind; everything else works."""
+
+    kind = Kind(Limits(guard="none"))
+
+
+class TestRouterThatDeliversLater(_OfKind):
+    """Stored first, live some reads later, without an undo: a gateway behind a controller."""
+
+    kind = Kind(
+        Limits(guard="none", makes_keys=False, empty_allowed_ips=False, routes="none", openings=frozenset(), reresolve=False),
+        delivers_after=2,
+    )
+
+
+class TestGuardedRouterThatDeliversLater(_OfKind):
+    """The same with an undo of its own."""
+
+    kind = Kind(Limits(guard="emulated"), delivers_after=1)
+
+
+class TestRouterThatIsGivenItsKey(_OfKind):
+    """It makes no keys: the private half comes with the plan."""
+
+    kind = Kind(Limits(guard="emulated", makes_keys=False))
+
+
+class TestRouterWithLittleRoom(_OfKind):
+    """Marks of 32 characters, allowed IPs for every peer, two kinds of opening, no preshared keys, no names."""
+
+    kind = Kind(
+        Limits(
+            guard="emulated",
+            empty_allowed_ips=False,
+            openings=FEW,
+            preshared_keys=False,
+            endpoint_names=False,
+            ipv6=False,
+            mark_length=32,
+        )
+    )
+
+
+class TestRouterThatDerivesRoutes(_OfKind):
+    """Routes follow allowed IPs; the ones it made are nobody's."""
+
+    kind = Kind(Limits(guard="emulated", routes="derived"))
+
+
+class TestRouterThatDerivesRoutesAndSavesOnConfirm(_OfKind):
+    """The same where what runs is judged."""
+
+    kind = Kind(Limits(guard="emulated", routes="derived", saves_on_confirm=True, makes_keys=False))
 
 
 @pytest.fixture(autouse=True)
@@ -151,7 +238,7 @@ def test_an_undisturbed_wire_counts_and_changes_nothing(subject: Subject) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_trouble_strikes_at_its_moment(subject: Subject, kind: Kind) -> None:
+def test_every_kind_of_trouble_strikes_at_its_moment(subject: Subject, kind: Trouble) -> None:
     run = subject.again(Wire(kind, 3, subject.device.reboot))
     hit(run)
     assert run.wire.struck
