@@ -21,6 +21,9 @@ _TREE: Final = ("bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "root", "tmp", 
                 "lib/netifd/proto", "lib/upgrade/keep.d", "proc/sys/kernel/random", "overlay/upper", "sys/module",
                 "dev")  # fmt: skip
 
+SPIED: Final = ".arguments"
+"""Where applets that are spied on leave their arguments, in the router's directory."""
+
 _HOTPLUG: Final = """\
 #!/bin/sh
 # Reloads the firewall when an interface of a zone came up; the router does it itself when it sees this file.
@@ -118,7 +121,11 @@ def _commands(router: OpenWrtSimulator, missing: set[str]) -> None:
     busybox = shutil.which("busybox")
     for name in APPLETS:
         real = busybox or shutil.which("sh" if name == "ash" else name)
-        if real is not None and name not in missing:
+        if real is None or name in missing:
+            continue
+        if router.spy and name not in {"sh", "ash", "[", "true", "false"}:
+            _spied(root, name, real)
+        else:
             (root / "bin" / name).symlink_to(os.path.realpath(real) if name in {"sh", "ash"} else real)
     flock = shutil.which("flock")
     if flock is not None:  # Debian's busybox has none; OpenWrt's knows -s -x -n -u and -c, and no -w
@@ -128,6 +135,14 @@ def _commands(router: OpenWrtSimulator, missing: set[str]) -> None:
             f'exec "{flock}" "$@"\n'
         )
         script.chmod(0o755)
+
+
+def _spied(root: Path, name: str, real: str) -> None:
+    """An applet that says what it was called with before it runs."""
+    applet = f'"{real}" {name}' if real.endswith("busybox") else f'"{real}"'
+    script = root / "bin" / name
+    script.write_text(f'#!/bin/sh\nprintf "%s\\n" "{name} $*" >>"{root / SPIED}"\nexec {applet} "$@"\n')
+    script.chmod(0o755)
 
 
 def link(root: Path, client: Path, name: str) -> None:

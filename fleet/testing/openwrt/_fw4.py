@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _TRUE: Final = frozenset({"1", "on", "true", "yes", "enabled"})
 _TARGETS: Final = frozenset({"accept", "reject", "drop"})
 _RULE_TARGETS: Final = _TARGETS | {"notrack", "helper", "mark", "dscp"}
+_FW3_ZONE: Final = 11
+"""Longest name of a zone in fw3 (sheet 5, unverified there)."""
+
 _FAMILIES: Final = {"any": "IPv4/IPv6", "ipv4": "IPv4", "ipv6": "IPv6"}
 _PROTOCOLS: Final = frozenset(
     ["tcp", "udp", "icmp", "ipv6-icmp", "icmpv6", "esp", "ah", "sctp", "igmp", "all", "any", "*", "tcpudp", "gre"]
@@ -112,7 +115,8 @@ class Renderer:
         name = _option(section, "name")
         if not name:
             raise ValueError("option 'name' is mandatory but not set")
-        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        too_long = self._router.release.firewall == "fw3" and len(name) > _FW3_ZONE
+        if too_long or not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             raise self._invalid("name", name)
         default = {chain: _option(self.defaults, chain, "drop").lower() for chain in ("input", "output", "forward")}
         policies = {chain: self._word(section, chain, _TARGETS, default[chain]) for chain in default}
@@ -380,7 +384,7 @@ def fw4(call: Call) -> int:
     try:
         for line in act(call, router, quiet):
             if not quiet:
-                call.err(line)
+                call.err(line if call.name == "fw4" else line.replace("[!]", "Warning:"))
     except NftError as error:
         raise Refused(f"/dev/stdin: Error: {error}") from None
     if command == "check" and not quiet:

@@ -20,15 +20,14 @@ RETRY: Final = 5.0
 """Seconds between two tries of a setup that fails."""
 
 _SIMPLE: Final = frozenset({"static", "dhcp", "none"})
-_GENERIC: Final = ("metric", "ip4table", "ip6table", "defaultroute")
-"""A change re-applies addresses and routes and keeps the device (sheet 3.6)."""
 
 
 @dataclass
 class NetInterface:
     """One interface as netifd holds it. `compared`: what a reload compares; `section`: its options when last read.
 
-    `routes`: target, next hop. `host_routes`: routes to endpoints, put on the uplink. `tries`: names asked for in vain;
+    `routes`: target, next hop. `host_routes`: routes to endpoints, put on the uplink. `uplinks`: devices
+    that its endpoints are reached by, when it depends on them. `tries`: names asked for in vain;
     `process`: number of the handler's process, for its lines in the log.
     """
 
@@ -49,6 +48,7 @@ class NetInterface:
     addresses: list[IPInterface] = field(default_factory=list)
     routes: list[tuple[str, str]] = field(default_factory=list)
     host_routes: list[RouteEntry] = field(default_factory=list)
+    uplinks: set[str] = field(default_factory=set)
 
     @property
     def metric(self) -> int:
@@ -116,7 +116,7 @@ class Netifd:
             if fresh.autostart:
                 self._setup(fresh)
             return
-        generic = [old.section.options.get(key) != section.options.get(key) for key in _GENERIC]
+        generic = [old.section.options.get(key) != section.options.get(key) for key in _wireguard.GENERIC]
         old.section = section
         if old.compared != compared:
             old.compared = compared
@@ -133,7 +133,7 @@ class Netifd:
     def _compared(self, section: Section, proto: str, package: Package) -> object:
         if proto == "wireguard":
             return _wireguard.compared(self.router.handler, section, package)
-        return {key: value for key, value in section.options.items() if key not in _GENERIC}
+        return {key: value for key, value in section.options.items() if key not in _wireguard.GENERIC}
 
     @staticmethod
     def _text(section: Section, option: str) -> str:
@@ -244,6 +244,11 @@ class Netifd:
             self.log(f"Interface '{interface.name}' is now down")
         interface.up = interface.pending = False
         interface.addresses, interface.routes, interface.host_routes, interface.updated = [], [], [], []
+        interface.uplinks = set()
+        if was and interface.proto != "wireguard":
+            for other in list(self.interfaces.values()):
+                if interface.device in other.uplinks:
+                    self.unavailable(other)
 
     # --- static and dhcp -----------------------------------------------------------------------------------------------
 

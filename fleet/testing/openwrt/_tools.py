@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..linux import _ip, _nft, _wg
+from ..linux import _nft, _wg
 from ..linux import _small as linux
 from ..linux._call import Tool
-from . import _fw4, _ifcmd, _init, _small, _ubus, _uci
+from . import _busyip, _fw4, _ifcmd, _init, _small, _ubus, _uci
 
 WRITERS: Final = frozenset({"cat", "cp", "mv", "ln", "mkdir", "touch", "tee", "dd", "mktemp", "sed", "rm", "rmdir", "chmod"})
 """Applets that are stand-ins while the flash is full or read-only."""
@@ -17,7 +17,7 @@ TOOLS: Final[dict[str, Tool]] = dict.fromkeys(sorted(WRITERS), _small.writer) | 
     "ubus": _ubus.ubus,
     "wg": _wg.wg,
     "wireguard_watchdog": _ifcmd.watchdog,
-    "ip": _ip.ip,
+    "ip": _busyip.ip,
     "nft": _nft.nft,
     "fw4": _fw4.fw4,
     "fw3": _fw4.fw4,

@@ -264,15 +264,17 @@ class _Session:
             raise _Usage
         self._batch = True
         text = self._call.read(self._options.file) if self._options.file else self._call.stdin()
-        for line in _lines(text.decode("utf-8", "surrogateescape")):
-            # Each line is a text of its own: real uci counts from line 1 again (capture 2.4).
-            words = Words(line)
+        lines = text.decode("utf-8", "surrogateescape").split("\n")
+        while lines:
+            # Each command is a text of its own: real uci counts from line 1 again (capture 2.4). Quotes may span lines.
+            words = Words("\n".join(lines))
             words.next_line()
             try:
                 found = [word for word, _ in words.statement()]
             except ParseError as error:
                 self._say(UciError(str(error)))
-                continue
+                found = []
+            lines = lines[max(words.number, 1) :]
             if found[:1] == ["exit"]:
                 break
             if found:
@@ -287,18 +289,6 @@ class _Session:
             self.command(words)
         except _Usage:
             self._call.err("Unknown command")
-
-
-def _lines(text: str) -> list[str]:
-    """Lines, those that stand inside single quotes joined: a value may hold a newline."""
-    found, open_quote = list[str](), False
-    for line in text.split("\n"):
-        if open_quote:
-            found[-1] += "\n" + line
-        else:
-            found.append(line)
-        open_quote = found[-1].replace("\\'", "").count("'") % 2 == 1 and "\n" in text and not found[-1].startswith("#")
-    return found
 
 
 _Command = Callable[[_Session, list[str]], int]

@@ -31,6 +31,9 @@ DECLARED: Final[dict[str, dict[str, str]]] = {
 }
 """What `get_proto_handlers` shows under `validate`, and what a reload compares (sheet 1.1)."""
 
+GENERIC: Final = ("metric", "ip4table", "ip6table", "defaultroute")
+"""netifd's own: a change re-applies addresses and routes and keeps the device (sheet 3.6)."""
+
 _TRUE: Final = frozenset({"1", "on", "true", "yes", "enabled"})
 _TRIES: Final = 15
 _WAIT_GROWS: Final = 1.2
@@ -50,7 +53,7 @@ def compared(handler: Handler, section: Section, package: Package) -> object:
     """What makes a reload restart the interface. List values of an option declared as a string are dropped (sheet 3.6)."""
     if handler == "H3":
         peers = [(peer.type, dict(peer.options)) for peer in peers_of(package, section.name)]
-        return dict(section.options), peers
+        return {name: value for name, value in section.options.items() if name not in GENERIC}, peers
     return {name: section.options[name] for name in DECLARED[handler] if isinstance(section.options.get(name), str)}
 
 
@@ -206,7 +209,7 @@ def _bring_up(netifd: Netifd, interface: NetInterface, plan: _Plan) -> None:
         netifd.failed(interface, "RTNETLINK answers: Address already in use")
         return
     kernel.set_up(name, True)
-    interface.addresses, interface.routes = [], []
+    interface.addresses, interface.routes, interface.uplinks = [], [], set()
     for text in plan.addresses:
         try:
             address = ipaddress.ip_interface(text)
@@ -244,6 +247,7 @@ def _host_routes(netifd: Netifd, interface: NetInterface) -> bool:
         found = max((one for one in outside if target in one.prefix), key=lambda one: one.prefix.prefixlen, default=None)
         if found is None:
             return False
+        interface.uplinks.add(found.device or "")
         if found.via is not None and found.prefix.prefixlen < target.max_prefixlen:
             entry = RouteEntry(ipaddress.ip_network(target), found.device, found.via, "static", found.metric)
             if netifd.add_route(entry):

@@ -33,6 +33,7 @@ from ..linux._server import guarded
 from ..linux.simulator import SshOptions
 from ..sshd import ChannelInput, Faults, SshServer, Stdin
 from . import _files, _flash, _fw4, _init
+from ._files import SPIED
 from ._ifcmd import needs
 from ._netifd import Netifd, listed
 from ._processes import leaves, of_router
@@ -55,13 +56,16 @@ _LOG_LINES: Final = 1000
 class OpenWrtSimulator(LinuxSimulator):
     """One router, up from construction until `close`. Use it as a context manager.
 
-    `version` as 23.05 or 23.05.5. `handler` another generation of the proto handler than the release has. `packages`:
-    optional ones that are installed. `lans`: prefixes behind it, the first on br-lan. `public_hosts`: names and addresses of
-    endpoints, the first address is on wan; none: behind NAT with an address of RFC 6598. `services_off`: not enabled at boot
-    (rpcd, firewall, cron). `online` False: no package can be fetched. `psk_option` is what the handler reads a preshared key
-    from (H2's first cut read `peer_psk`). `hangs_up`: a command dies with its connection (SIGHUP) unless it left its session
-    or ignores that. `hurry` scales procd's and netifd's delays. `flash_full`, `flash_read_only` are
-    faults to switch. Beyond that as LinuxSimulator.
+    `version` as 23.05 or 23.05.5. `handler`: another generation of the proto handler than the release has. `packages`:
+    optional ones that are installed. `lans`: prefixes behind it, the first on br-lan. `public_hosts`: names and addresses
+    of endpoints, the first address is on wan; none: behind NAT with an address of RFC 6598. `services_off`: not enabled at
+    boot (rpcd, firewall, cron). `online` False: no package can be fetched. `iproute2`: ip-full is installed, else `ip` is
+    busybox's. `spy`: applets leave their arguments for `exposed` (slower). `hurry` scales procd's and netifd's delays.
+    Beyond that as LinuxSimulator.
+
+    To change while it runs: `psk_option`, what the handler reads a preshared key from (H2's first cut: `peer_psk`);
+    `hangs_up`, whether a command dies with its connection (SIGHUP) unless it left its session or ignores that;
+    `flash_full` and `flash_read_only`, faults.
     """
 
     wan: str
@@ -82,6 +86,8 @@ class OpenWrtSimulator(LinuxSimulator):
         lan_device: str = "br-lan",
         services_off: Sequence[str] = (),
         online: bool = True,
+        iproute2: bool = False,
+        spy: bool = False,
         tools_version: str | None = None,
         names: Mapping[str, str] | None = None,
         missing: Sequence[str] = (),
@@ -98,6 +104,7 @@ class OpenWrtSimulator(LinuxSimulator):
         self.netifd_2026 = self.handler == "H3"
         self.jsonfilter_reads_stdin = self.release.version < "25.12"
         self.psk_option = "preshared_key"
+        self.iproute2, self.spy = iproute2, spy
         self._flash_full = self._flash_read_only = False
         self.flash_free = 6144
         self.flash_commits = 0
@@ -110,6 +117,7 @@ class OpenWrtSimulator(LinuxSimulator):
         self.hangs_up, self._planted = True, False
         self.strangers = Strangers(self)
         self._run_of = threading.local()
+        self._execs: list[str] = []
         self.netifd, self.rpcd, self.cron = Netifd(self), Rpcd(self), _init.Crond(self)
         super().__init__(
             name,
@@ -298,12 +306,12 @@ class OpenWrtSimulator(LinuxSimulator):
         tool = TOOLS.get(call.name)
         if tool is None or self.down.is_set():
             return 127
-        (self.root_path / "proc/uptime").write_text(f"{self.uptime:.2f} {self.uptime:.2f}\n")
         if call.name in UNLOCKED:
             code = guarded(tool, call)
         else:
             with self._locked():
                 code = guarded(tool, call)
+        self._show_uptime()
         self.invocations.append(Invocation(call.name, tuple(call.argv), code))
         if call.name not in UNLOCKED:
             self.touched()
@@ -312,6 +320,9 @@ class OpenWrtSimulator(LinuxSimulator):
     def run(self, command: str, stdin: bytes | Stdin = b"", env: Mapping[str, str] | None = None) -> tuple[bytes, bytes, int]:
         """Run a command as dropbear does: it gets a hangup when its connection is lost."""
         over = threading.Event()
+        self._show_uptime()
+        if isinstance(stdin, ChannelInput):
+            self._execs.append(command)
         self._run_of.stdin, self._run_of.over = stdin, over
         try:
             return super().run(command, stdin, env)
@@ -340,6 +351,11 @@ class OpenWrtSimulator(LinuxSimulator):
             watch = (process.pid, stdin, self._run_of.over)
             threading.Thread(target=self._hang_up, args=watch, name="hangup", daemon=True).start()
         return process
+
+    def _show_uptime(self) -> None:
+        """Scripts read /proc/uptime themselves: it is right whenever a stand-in has run or time was moved."""
+        with contextlib.suppress(OSError):
+            (self.root_path / "proc/uptime").write_text(f"{self.uptime:.2f} {self.uptime:.2f}\n")
 
     def spawn_detached(self, argv: Sequence[str], cwd: Path, *, background: bool) -> subprocess.Popen[bytes] | None:
         """A process of its own session, as start-stop-daemon makes it; None when there is no such program."""
@@ -451,6 +467,7 @@ class OpenWrtSimulator(LinuxSimulator):
         """Let time pass; what is due in it has run on return. Timers that sleep must have begun to."""
         self.settle()
         self.clock.advance(seconds)
+        self._show_uptime()
         time.sleep(0.03)
         self.settle()
 
@@ -469,9 +486,10 @@ class OpenWrtSimulator(LinuxSimulator):
         return self._writes + self.flash_commits
 
     def exposed(self) -> str:
-        """Arguments of every command that ran, and the system log."""
+        """Commands that came by SSH, arguments of every stand-in (with `spy` of every applet too), and the system log."""
         said = [" ".join((run.name, *run.argv)) for run in self.invocations]
-        return "\n".join([*said, *self.syslog])
+        spied = self.root_path / SPIED
+        return "\n".join([*self._execs, *said, spied.read_text(errors="replace") if spied.exists() else "", *self.syslog])
 
     def plant(self, interface: str) -> None:
         """Somebody else's peer in this interface, and things of every other kind beside it."""

@@ -147,6 +147,7 @@ def recorded(version: str, *staged: str) -> Recorded:
         wan_device="wan0",
         public_hosts=("192.0.2.1",),
         packages=PACKAGES,
+        iproute2=True,
     )
     router.write("/etc/config/network", NETWORK, 0o600)
     if staged:

@@ -135,13 +135,18 @@ def test_one_bad_key_keeps_the_whole_interface_down() -> None:
 
 
 def test_without_a_route_to_an_endpoint_the_interface_is_withdrawn_until_the_uplink_is_back() -> None:
-    """Capture 10: also with nohostroute set later."""
+    """Capture 10: also with nohostroute set later; then a host route that the uplink does not list."""
     with recorded("24.10", *TUNNEL, *PEER) as router:
         router.ok("uci delete network.wan; uci commit; ubus call network reload; ifup wg0; sleep 2")
-        seen = [replay(router, one.command) for one in LATE[2:5]]
-    for (out, error, code), one in zip(seen, LATE[2:5], strict=True):
+        seen = [replay(router, one.command) for one in LATE[2:]]
+    for (out, error, code), one in zip(seen, LATE[2:], strict=True):
         error = error.replace("No such device", "Protocol not supported")  # recorded without the kernel module
-        assert (_comparable(out), error, code) == (_comparable(one.out), one.error, one.code)
+        assert (_without_log(out), error, code) == (_without_log(one.out), one.error, one.code)
+
+
+def _without_log(text: str) -> str:
+    """The recording does not say what was done before it, so the log of that is not compared."""
+    return "\n".join(line for line in _comparable(text).split("\n") if "netifd" not in line)
 
 
 def test_the_far_end_of_the_recordings_knows_this_router() -> None:

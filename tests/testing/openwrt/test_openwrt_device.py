@@ -138,6 +138,12 @@ def test_arguments_and_log_are_seen_by_others_and_standard_input_is_not(router: 
     assert "SECRET-ON-STDIN" not in router.exposed()
 
 
+def test_a_spied_router_shows_the_arguments_of_applets_too() -> None:
+    with OpenWrtSimulator("pune", spy=True) as router:
+        assert router.ok("echo SECRET | grep -c SECRET") == "1\n"
+        assert "grep -c SECRET" in router.exposed()
+
+
 def client_of(server: SshServer) -> paramiko.SSHClient:
     client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
