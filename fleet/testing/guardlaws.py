@@ -1,6 +1,7 @@
 """The laws of a guarded change, inherited by every driver's contract test.
 
-A driver that declares `guard="none"` is held to that: its scripts neither arm nor confirm nor trip.
+A driver that declares `guard="none"` is held to that: its scripts neither arm nor confirm nor trip, and a whole sync refuses
+what could cut off the router's own management.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
@@ -15,7 +17,9 @@ import pytest
 from ..driver import Script
 from ..errors import RolledBack
 from ..model import Configuration
-from .cases import HUB, INTERFACE, A, B, Case, State
+from ..report import FleetReport
+from .alone import Alone
+from .cases import HUB, INTERFACE, ROUTER, A, B, Case, State
 from .disturbed import Killed
 from .subject import WINDOW, Subject
 
@@ -163,6 +167,21 @@ class GuardLaws:
             assert (observed.guard, observed.leftovers) == (None, ())
             assert subject.differences(new) == ()
 
+    def test_without_a_guard_what_can_cut_off_its_own_management_is_refused(self, blank: Subject, tmp_path: Path) -> None:
+        """By the whole of fleet: nothing is written, what is no danger is done, and the operator's word lifts it."""
+        if blank.observe().limits.guard != "none":
+            return
+        alone = Alone(blank.driver, blank.device, tmp_path, blank.options)
+        try:
+            assert _outcome(alone.sync("198.51.100.1")) != "refused", "the first interface and peer cut nobody off"
+            before = blank.device.writes()
+            assert _outcome(alone.sync("203.0.113.9")) == "refused"
+            assert blank.device.writes() == before
+            assert _outcome(alone.sync("203.0.113.9", unguarded=True)) != "refused"
+            assert blank.device.writes() > before
+        finally:
+            alone.close()
+
     @pytest.mark.parametrize(
         ("old", "new"),
         [
@@ -189,6 +208,12 @@ class GuardLaws:
             (run.guarded if guarded else run.converge)(new.within(limits))
             counts.append(run.wire.exchanges - run.waited)
         assert counts[1] - counts[0] <= ROUND_TRIPS_MORE
+
+
+def _outcome(report: FleetReport) -> str:
+    (found,) = [router for router in report.routers if router.router == ROUTER]
+    assert found.outcome in ("changed", "waiting", "refused"), f"{found.outcome}: {found.summary}"
+    return found.outcome
 
 
 def _rolled_back(run: Subject, new: State, meanwhile: Callable[[], str]) -> str | None:

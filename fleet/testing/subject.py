@@ -101,7 +101,7 @@ class Subject:
         self.journal = Recorder(self.wire, dies_at)
         self.scripts: list[Script] = []
         self.run = f"contract-{next(_runs)}"
-        self._options = options
+        self.options = options
         self._latest: Subject | None = None
         link = device.link(Target(ROUTER, OVERLAY, (INTERFACE,), options or driver.Options()))
         link.through(self.wire.around)
@@ -117,7 +117,7 @@ class Subject:
         """Another process on the same device; the one before it is over."""
         if self._latest is not None:
             self._latest.router.link.close()
-        self._latest = Subject(self.driver, self.device, self._options, key=self.key, wire=wire, dies_at=dies_at)
+        self._latest = Subject(self.driver, self.device, self.options, key=self.key, wire=wire, dies_at=dies_at)
         return self._latest
 
     def contact(self, state: State) -> PublicKey:
