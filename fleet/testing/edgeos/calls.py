@@ -33,8 +33,9 @@ class User:
 
 
 class EdgeCall(Call):
-    """A stand-in's call on an EdgeRouter. `interrupted`: somebody pressed Ctrl-C."""
+    """A stand-in's call on an EdgeRouter. `in_group`: its primary group is vyattacfg. `interrupted`: by Ctrl-C."""
 
+    in_group: bool = False
     interrupted: bool = False
 
     @property
@@ -51,9 +52,9 @@ class EdgeCall(Call):
         return b"" if text == "/dev/null" else super().read(text)
 
     @property
-    def in_group(self) -> bool:
-        """True if the primary group is vyattacfg (sg, newgrp)."""
-        return self.uid >= IN_GROUP
+    def number(self) -> int:
+        """User and group as FLEET_SIM_UID carries them to the processes below."""
+        return self.uid + (IN_GROUP if self.in_group else 0)
 
     @property
     def user(self) -> User:
@@ -80,7 +81,7 @@ class EdgeCall(Call):
         ppid, environment = self.parent()
         if str(self.pid) in self.edge.backend.sessions:
             return str(self.pid)  # the shell became its last command
-        if environment.get("FLEET_SIM_UID") not in {None, str(self.uid)}:
+        if environment.get("FLEET_SIM_UID") not in {None, str(self.number)}:
             return f"{self.pid}-alone"
         return str(ppid)
 
@@ -310,7 +311,7 @@ def ls(call: Call) -> int:
     flags = "".join(word[1:] for word in call.argv if word.startswith("-") and not word.startswith("--"))
     if "l" not in flags:
         real = shutil.which("ls")
-        raise Replace([real or "/bin/ls", "ls", *call.argv], call.uid)
+        raise Replace([real or "/bin/ls", "ls", *call.argv], edge(call).number)
     code = 0
     for name in [word for word in call.argv if not word.startswith("-")] or ["."]:
         path = call.path(name)

@@ -150,17 +150,20 @@ class EdgeOsDevice:
         )
 
     def ours(self) -> object:
-        """Configuration of ours, active and saved; our interfaces in the kernel; our files without the content of keys."""
+        """Configuration of ours, active and saved; our interfaces in the kernel; our files, of keys only the mode."""
         router = self._router
         trees = (router.backend.active, self._saved())
         mine = [sorted(set(self._lines(Node.copy, tree)) - set(self._lines(_without_ours, tree))) for tree in trees]
         interfaces = [name for name, one in router.kernel.devices.items() if one.wg is not None and name != OFFICE]
         kernel = [line for name in interfaces for line in self._kernel(name) if STRANGER not in line]
-        files = {
-            name: (mode, None if _is_key(raw) else raw.decode(errors="replace").replace(str(router.root_path), ""))
+        files = sorted(
+            (f"{name.rpartition('/')[0]}/key", mode, "")
+            if _is_key(raw)
+            else (name, mode, raw.decode(errors="replace").replace(str(router.root_path), ""))
             for name, (mode, raw) in _files.files_below(router.root_path, ("config", "run")).items()
             if not name.startswith("config/archive") and name not in _OTHERS_FILES
-        }
+        )
+        mine = [[re.sub(r"(-key) /config/\S+$", r"\1 FILE", line) for line in lines] for lines in mine]
         return *mine, kernel, files
 
     def _saved(self) -> Node:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ..linux._call import Call, Refused, Replace
+from .calls import edge
 
 WRITERS: Final = ("touch", "mkdir", "rm", "rmdir", "mv", "cp", "tee", "ln", "chmod", "sync")
 """Ordinary tools that are stand-ins while the flash is broken."""
@@ -61,4 +62,4 @@ def writer(call: Call, code: int | None) -> int:
             if call.path(name).is_relative_to(config) and not (call.name in {"cp", "ln"} and name != names[-1]):
                 words = _WORDS.get(call.name, "cannot write")
                 raise Refused(f"{call.name}: {words} '{name}': {os.strerror(code)}")
-    raise Replace([shutil.which(call.name) or call.name, call.name, *call.argv], call.uid)
+    raise Replace([shutil.which(call.name) or call.name, call.name, *call.argv], edge(call).number)

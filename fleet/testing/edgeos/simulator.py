@@ -117,7 +117,6 @@ class EdgeOsSimulator(LinuxSimulator):
 
     def user_of(self, uid: int) -> User:
         """The account of a process."""
-        uid %= IN_GROUP
         if uid == 0:
             return User("root", 0)
         return next((user for user in self._users if user.uid == uid), self._users[0])
@@ -253,8 +252,10 @@ class EdgeOsSimulator(LinuxSimulator):
         self._ssh.append(server)
         return server
 
-    def make_call(self, name: str, argv: list[str], cwd: Path, uid: int, fds: tuple[int, int, int]) -> Call:
-        return EdgeCall(self, name, argv, cwd, uid, fds)
+    def make_call(self, name: str, argv: list[str], cwd: Path, uid: int, fds: tuple[int, int, int] = (0, 1, 2)) -> EdgeCall:
+        call = EdgeCall(self, name, argv, cwd, uid % IN_GROUP, fds)
+        call.in_group = uid >= IN_GROUP
+        return call
 
     def run_tool(self, call: Call) -> int:
         tool = EDGE_TOOLS.get(call.name)

@@ -92,6 +92,10 @@ class Terminal:
     def _run(self, line: str) -> str:
         if not line:
             return ""
+        if re.search(r"![^\s=(]", re.sub(r"'[^']*'", "", line)):  # history, as in every interactive bash
+            return f"vbash: {line[line.index('!') :].split(maxsplit=1)[0]}: event not found\n"
+        if "?" in line:  # bound to completion (sheet 2.3): never part of what is typed
+            return "\nPossible completions:\n" + self._run(line.replace("?", ""))
         first, pipe, rest = _piped(line)
         try:
             words = shlex.split(first)
@@ -127,7 +131,7 @@ class Terminal:
 
     def _call(self, words: list[str]) -> EdgeCall:
         uid = self.user.uid + (IN_GROUP if self._session is not None else 0)
-        return EdgeCall(self._router, words[0], words[1:], self._router.root_path, uid)
+        return self._router.make_call(words[0], words[1:], self._router.root_path, uid)
 
     def _operational(self, words: list[str], *, paged: bool) -> str:
         if words[:2] == ["terminal", "length"] and words[2:]:

@@ -174,9 +174,10 @@ def test_show_system_commit_lists_revisions_newest_first(router: EdgeOsSimulator
 
 
 def test_a_scheduled_task_runs_every_interval_as_root(router: EdgeOsSimulator, device: EdgeOsDevice) -> None:
-    router.ok("printf '#!/bin/sh\\nid -u >> /config/user-data/ran\\n' > /config/scripts/t.sh; chmod +x /config/scripts/t.sh")
+    task = "id -u; sg vyattacfg -c 'wg show interfaces; vyatta-cfg-cmd-wrapper begin && vyatta-cfg-cmd-wrapper end; id -gn'"
+    router.write("/config/scripts/t.sh", f'#!/bin/sh\n{{ {task}; }} >> "$FLEET_ROOT/config/user-data/ran"\n', 0o755)
     task = "system task-scheduler task t"
     configure(router, f"{task} interval 5m\n{task} executable path /config/scripts/t.sh")
     for _ in range(3):
         device.advance(300)
-    assert router.ok("cat /config/user-data/ran").split() == ["0", "0", "0"]
+    assert router.ok("cat /config/user-data/ran").split() == ["0", "wg0", "vyattacfg"] * 3
