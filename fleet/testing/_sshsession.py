@@ -57,6 +57,8 @@ class Connection(paramiko.ServerInterface):
         self._wire = wire
         self._transport = paramiko.Transport(end)
         self._transport.add_server_key(server.host_key)
+        if server.banner:
+            self._transport.local_version = f"SSH-2.0-{server.banner}"
         self._environments: dict[int, dict[str, str]] = {}
         self._targets: dict[int, socket.socket] = {}
         self._accepted: dict[int, threading.Event] = {}

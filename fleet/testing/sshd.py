@@ -73,7 +73,8 @@ class SshServer:
 
     `passwords` by username; `authorized` are public keys ("type base64" lines) of every user. `forward` says where
     direct-tcpip connections go. `port` 0 takes a free one, which `pause` and `resume` keep. Change `host_key` to play a
-    changed one, `faults` to play trouble. Counters: `connections` (accepted), `logins`, `execs`, `forwarded` (channels).
+    changed one, `faults` to play trouble, `banner` to name another software (dropbear_2022.83). Counters: `connections`
+    (accepted), `logins`, `execs`, `forwarded` (channels).
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class SshServer:
         self.connections = self.logins = self.execs = self.forwarded = 0
         self.commands: list[str] = []
         self.stdins: list[bytes] = []
+        self.banner = ""
         self.host = "127.0.0.1"
         self.port = port
         self.lock = threading.Lock()

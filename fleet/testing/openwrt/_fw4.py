@@ -45,7 +45,7 @@ class Zone:
     devices: list[str]
     policies: dict[str, str]
     family: str = "any"
-    rules: dict[str, list[str]] = field(default_factory=lambda: {"input": [], "output": [], "forward": []})
+    rules: dict[str, list[str]] = field(default_factory=lambda: {"input": [], "output": [], "forward": [], "srcnat": []})
     targets: set[tuple[str, str]] = field(default_factory=set)
 
     def match(self, word: str) -> str:
@@ -79,6 +79,7 @@ class Renderer:
             self._check_names(section, "")
         self._sections("zone", self._zone)
         self._sections("rule", self._rule)
+        self._sections("nat", self._nat)
         self._sections("redirect", lambda section, title: None)
         self._sections("forwarding", self._forwarding)
 
@@ -175,16 +176,27 @@ class Renderer:
             counter = "" if what.startswith("jump") and "handle_reject" not in what else "counter "
             zone.rules[chain] += [f"{match}{counter}{what} {comment}" for match in matches]
 
+    def _nat(self, section: Section, title: str) -> None:
+        """`config nat`: what leaves by a zone, before its masquerading."""
+        source = self._zone_ref(section, "src")
+        verdict = self._word(section, "target", frozenset({"accept", "masquerade", "snat"}), "masquerade")
+        if verdict == "snat":
+            verdict = f"snat ip to {_option(section, 'snat_ip')}"
+        name = _option(section, "name") or title.removeprefix("Section ")
+        for zone in [source] if source else self.zones.values():
+            for match in self._matches(section, "all"):
+                zone.rules["srcnat"].append(f'meta nfproto ipv4 {match}{verdict} comment "!fw4: {name}"')
+
     @staticmethod
     def _verdict(verdict: str, target: Zone | None) -> str:
         if target is not None:
             return f"jump {verdict}_to_{target.name}"
         return "jump handle_reject" if verdict == "reject" else verdict
 
-    def _matches(self, section: Section) -> Iterator[str]:
+    def _matches(self, section: Section, protocol: str = "tcpudp") -> Iterator[str]:
         """One text per rule that nft needs: a rule of tcp and udp ports stays two."""
         family = self._family(section)
-        protocols = [word for one in listed(section.options.get("proto")) or ["tcpudp"] for word in _protocols(one)]
+        protocols = [word for one in listed(section.options.get("proto")) or [protocol] for word in _protocols(one)]
         for word in protocols:
             if word not in _PROTOCOLS and not word.isdigit():
                 raise self._invalid("proto", word)
@@ -308,12 +320,14 @@ class Renderer:
     def _srcnat(self) -> list[str]:
         jumps, chains = ["type nat hook postrouting priority srcnat; policy accept;"], list[str]()
         for zone in self._with_devices():
+            rules = list(zone.rules["srcnat"])
             if _on(zone.section, "masq"):
+                where = self._addresses(zone.section, "masq_src", "saddr") + self._addresses(zone.section, "masq_dest", "daddr")
+                rules.append(f'meta nfproto ipv4 {where}masquerade comment "!fw4: Masquerade IPv4 {zone.name} traffic"')
+            if rules:
                 comment = f'comment "!fw4: Handle {zone.name} IPv4/IPv6 srcnat traffic"'
                 jumps.append(f"{zone.match('oifname')} jump srcnat_{zone.name} {comment}")
-                where = self._addresses(zone.section, "masq_src", "saddr") + self._addresses(zone.section, "masq_dest", "daddr")
-                rule = f'meta nfproto ipv4 {where}masquerade comment "!fw4: Masquerade IPv4 {zone.name} traffic"'
-                chains += _chain(f"srcnat_{zone.name}", [rule])
+                chains += _chain(f"srcnat_{zone.name}", rules)
         return _chain("srcnat", jumps) + chains
 
     def _mangle(self) -> list[str]:

@@ -47,4 +47,11 @@ KNOWN: Final = {
         counter extra
         """
     ),
+    "nat": _words(
+        """
+        enabled name family src device ipset proto src_ip src_port snat_ip snat_port dest_ip dest_port limit
+        limit_burst connlimit_ports utc_time start_date stop_date start_time stop_time weekdays monthdays mark target log
+        log_limit counter extra
+        """
+    ),
 }

@@ -114,9 +114,7 @@ def _ping(call: Call, options: dict[str, str], target: str, address: ipaddress.I
     route = kernel.lookup(address)
     if route is None and kernel.owner(address) is None:
         raise Refused("ping: sendto: Network unreachable")
-    device = kernel.devices.get(route.device or "") if route else None
-    fits = device is None or device.kind != "wireguard" or size + 28 <= device.mtu or "-M" not in options
-    received = sum(call.host.pings(source, str(address)) for _ in range(count)) if fits else 0
+    received = sum(call.host.pings(source, str(address)) for _ in range(count))
     if "-q" not in options:
         for number in range(received):
             call.out(f"{size + 8} bytes from {address}: seq={number} ttl=64 time=0.887 ms")

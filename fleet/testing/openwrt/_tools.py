@@ -7,7 +7,7 @@ from typing import Final
 from ..linux import _nft, _wg
 from ..linux import _small as linux
 from ..linux._call import Tool
-from . import _busyip, _fw4, _ifcmd, _init, _small, _ubus, _uci
+from . import _access, _busyip, _fw4, _ifcmd, _init, _small, _ubus, _uci
 
 WRITERS: Final = frozenset({"cat", "cp", "mv", "ln", "mkdir", "touch", "tee", "dd", "mktemp", "sed", "rm", "rmdir", "chmod"})
 """Applets that are stand-ins while the flash is full or read-only."""
@@ -49,6 +49,7 @@ TOOLS: Final[dict[str, Tool]] = dict.fromkeys(sorted(WRITERS), _small.writer) | 
     "ps": _small.ps,
     "df": _small.df,
     "reboot": _small.reboot,
+    "passwd": _access.passwd,
 }
 
 UNLOCKED: Final = WRITERS | frozenset({"sleep", "ping", "ping6", "reboot", "logread", "logger"})

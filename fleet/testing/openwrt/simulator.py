@@ -7,12 +7,9 @@ PATH. Facts: sheet "Driving WireGuard on OpenWrt" and its captures; sections are
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import itertools
 import os
-import signal
-import subprocess
 import threading
 import time
 from collections import deque
@@ -24,23 +21,18 @@ from typing import Final, Unpack
 from ...model import IPInterface
 from .._nodes import Clock
 from ..ether import Ether
-from ..linux import LinuxSimulator
-from ..linux._call import Call
 from ..linux._kernel import Kernel
-from ..linux._machine import Invocation
 from ..linux._nftset import Ruleset
-from ..linux._server import guarded
 from ..linux.simulator import SshOptions
-from ..sshd import ChannelInput, Faults, SshServer, Stdin
-from . import _files, _flash, _fw4, _init
-from ._files import SPIED
+from ..sshd import Faults, SshServer
+from . import _files, _fw4, _init
+from ._access import Keys, Passwords
+from ._bench import Bench
 from ._ifcmd import needs
 from ._netifd import Netifd, listed
-from ._processes import leaves, of_router
 from ._router import Handler, release_of
 from ._rpcd import Rpcd
 from ._strangers import Strangers
-from ._tools import TOOLS, UNLOCKED
 from ._uci import store_of
 from ._ucistore import Editor, Store, Target, UciError
 
@@ -53,7 +45,7 @@ DELAY: Final = 0.15
 _LOG_LINES: Final = 1000
 
 
-class OpenWrtSimulator(LinuxSimulator):
+class OpenWrtSimulator(Bench):
     """One router, up from construction until `close`. Use it as a context manager.
 
     `version` as 23.05 or 23.05.5. `handler`: another generation of the proto handler than the release has. `packages`:
@@ -107,17 +99,15 @@ class OpenWrtSimulator(LinuxSimulator):
         self.iproute2, self.spy = iproute2, spy
         self._flash_full = self._flash_read_only = False
         self.flash_free = 6144
-        self.flash_commits = 0
+        self.root_password = ""
         self.services: dict[str, bool] = {}
         self.syslog: deque[str] = deque(maxlen=_LOG_LINES)
         self._off, self._pids = services_off, itertools.count(2000)
         self._lan_prefixes = tuple(lans)
         self._links = tuple(host for host in public_hosts if _is_address(host))
-        self._writes, self._seen_state = 0, object()
-        self.hangs_up, self._planted = True, False
+        self._prepare_shell()
+        self._prepare_bench()
         self.strangers = Strangers(self)
-        self._run_of = threading.local()
-        self._execs: list[str] = []
         self.netifd, self.rpcd, self.cron = Netifd(self), Rpcd(self), _init.Crond(self)
         super().__init__(
             name,
@@ -184,11 +174,6 @@ class OpenWrtSimulator(LinuxSimulator):
                 "description": f"OpenWrt {self.release.version} r24106-10cc5fcd00",
             },
         }
-
-    @property
-    def uptime(self) -> float:
-        """Seconds since the last boot."""
-        return self.clock.now() - self._up_since
 
     def installed(self, package: str) -> bool:
         """True if a package is there."""
@@ -294,97 +279,6 @@ class OpenWrtSimulator(LinuxSimulator):
         if isinstance(hostname, str):
             self.hostname = hostname
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What dropbear gives a command (capture 6)."""
-        return {**super().environment, "SHELL": "/bin/ash"}
-
-    # --- processes -----------------------------------------------------------------------------------------------------
-
-    def run_tool(self, call: Call) -> int:
-        """Run a stand-in of the router."""
-        tool = TOOLS.get(call.name)
-        if tool is None or self.down.is_set():
-            return 127
-        if call.name in UNLOCKED:
-            code = guarded(tool, call)
-        else:
-            with self._locked():
-                code = guarded(tool, call)
-        self._show_uptime()
-        self.invocations.append(Invocation(call.name, tuple(call.argv), code))
-        if call.name not in UNLOCKED:
-            self.touched()
-        return code
-
-    def run(self, command: str, stdin: bytes | Stdin = b"", env: Mapping[str, str] | None = None) -> tuple[bytes, bytes, int]:
-        """Run a command as dropbear does: it gets a hangup when its connection is lost."""
-        over = threading.Event()
-        self._show_uptime()
-        if isinstance(stdin, ChannelInput):
-            self._execs.append(command)
-        self._run_of.stdin, self._run_of.over = stdin, over
-        try:
-            return super().run(command, stdin, env)
-        finally:
-            over.set()
-            self._run_of.stdin = b""
-
-    def _hang_up(self, group: int, stdin: ChannelInput, over: threading.Event) -> None:
-        while not over.wait(0.05):
-            if stdin.gone:
-                if self.hangs_up:
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.killpg(group, signal.SIGHUP)
-                return
-
-    def _spawn(self, argv: list[str], env: Mapping[str, str], *streams: int) -> subprocess.Popen[bytes]:
-        # The login shell calls itself `ash` in its errors, whatever its path is (capture 6).
-        executable = self.which(argv[0]) or self.root_path / "bin" / argv[0]
-        process = subprocess.Popen(
-            ["ash" if argv[0] == "sh" else argv[0], *argv[1:]], executable=executable, env=dict(env),
-            cwd=self.root_path / "root", start_new_session=True, stdin=streams[0], stdout=streams[1], stderr=streams[2],
-        )  # fmt: skip
-        self._processes.add(process.pid)
-        stdin = getattr(self._run_of, "stdin", b"")
-        if isinstance(stdin, ChannelInput):
-            watch = (process.pid, stdin, self._run_of.over)
-            threading.Thread(target=self._hang_up, args=watch, name="hangup", daemon=True).start()
-        return process
-
-    def _show_uptime(self) -> None:
-        """Scripts read /proc/uptime themselves: it is right whenever a stand-in has run or time was moved."""
-        with contextlib.suppress(OSError):
-            (self.root_path / "proc/uptime").write_text(f"{self.uptime:.2f} {self.uptime:.2f}\n")
-
-    def spawn_detached(self, argv: Sequence[str], cwd: Path, *, background: bool) -> subprocess.Popen[bytes] | None:
-        """A process of its own session, as start-stop-daemon makes it; None when there is no such program."""
-        words = [self._on_host(word) for word in argv]
-        executable = self.which(words[0])
-        if executable is None:
-            return None
-        nowhere = subprocess.DEVNULL
-        environment = {**self.environment, "FLEET_SIM_UID": "0"}
-        process = subprocess.Popen(
-            [str(executable), *words[1:]], env=environment, cwd=cwd, start_new_session=True,
-            stdin=nowhere, stdout=nowhere, stderr=nowhere,
-        )  # fmt: skip
-        self._processes.add(process.pid)
-        if background:  # nobody else waits for it: no zombie may hold its number
-            threading.Thread(target=process.wait, name="reaper", daemon=True).start()
-        return process
-
-    def processes(self) -> list[tuple[int, list[str]]]:
-        """Processes that live now, with their command lines as a router's process list shows them."""
-        root = str(self.root_path)
-        found = []
-        for pid, _, argv in of_router(root):
-            words = [word.replace(root, "") for word in argv]
-            if len(words) > 2 and words[1] == "-ISE":  # a stand-in: its interpreter is not the router's
-                words = words[2:]
-            found.append((pid, words))
-        return found
-
     # --- boot ----------------------------------------------------------------------------------------------------------
 
     def _boot(self) -> None:
@@ -440,73 +334,17 @@ class OpenWrtSimulator(LinuxSimulator):
             self.strangers.replant()
 
     def serve_ssh(self, **options: Unpack[SshOptions]) -> SshServer:
-        """An SSH server that behaves like dropbear, closed with the router."""
+        """An SSH server that behaves like dropbear, closed with the router. A password for root becomes the router's."""
         faults = options.get("faults") or Faults()
         faults.command_limit = COMMAND_LIMIT
         faults.long_command_drops = True
         options["faults"] = faults
-        return super().serve_ssh(**options)
-
-    # --- for tests -----------------------------------------------------------------------------------------------------
-
-    def settle(self, seconds: float = 30.0) -> None:
-        """Wait until nothing is due and nothing runs but what sleeps."""
-        deadline, quiet = time.monotonic() + seconds, 0
-        while quiet < 2 and time.monotonic() < deadline:
-            quiet = quiet + 1 if self._is_quiet() else 0
-            time.sleep(0.03)
-
-    def _is_quiet(self) -> bool:
-        for name in self.timers.names():
-            left = self.timers.fires_in(name)
-            if left is not None and (left <= 0 or name.startswith(("setup", "renew", "reload"))):
-                return False
-        return leaves(str(self.root_path)) <= self.sleepers
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass; what is due in it has run on return. Timers that sleep must have begun to."""
-        self.settle()
-        self.clock.advance(seconds)
-        self._show_uptime()
-        time.sleep(0.03)
-        self.settle()
-
-    def state(self) -> object:
-        """Flash, staged edits and everything that runs, as a comparable value."""
-        staged = [(path.name, path.read_bytes()) for path in sorted((self.root_path / "tmp/.uci").glob("*"))]
-        seen = self.snapshot()
-        return _flash.signature(self.root_path), staged, seen.ruleset, seen.devices, seen.routes, seen.sysctls
-
-    def writes(self) -> int:
-        """How many times something was found written since the router was made: flash, staging area, kernel."""
-        state = self.state()
-        if state != self._seen_state:
-            self._seen_state = state
-            self._writes += 1
-        return self._writes + self.flash_commits
-
-    def exposed(self) -> str:
-        """Commands that came by SSH, arguments of every stand-in (with `spy` of every applet too), and the system log."""
-        said = [" ".join((run.name, *run.argv)) for run in self.invocations]
-        spied = self.root_path / SPIED
-        return "\n".join([*self._execs, *said, spied.read_text(errors="replace") if spied.exists() else "", *self.syslog])
-
-    def plant(self, interface: str) -> None:
-        """Somebody else's peer in this interface, and things of every other kind beside it."""
-        self.strangers.plant(interface)
-        self._planted = True
-
-    def foreign(self) -> object:
-        """Everything that is not fleet's, comparable, byte for byte where it has bytes."""
-        return self.strangers.foreign()
-
-    def ours(self) -> object:
-        """Everything that is fleet's, comparable, without what differs between two routers in one state."""
-        return self.strangers.ours()
-
-    def stage(self, *lines: str) -> None:
-        """Somebody else's uncommitted edits: lines as for `uci batch`, `set network.lan.metric='3'`."""
-        self.ok("uci batch", "".join(f"{line}\n" for line in lines).encode())
+        server = super().serve_ssh(**options)
+        self.root_password = server.passwords.get("root", self.root_password)
+        server.passwords = Passwords(self, server.passwords)
+        server.authorized = Keys(self, server.authorized)
+        server.banner = f"dropbear_{self.release.dropbear}"
+        return server
 
 
 def _is_address(host: str) -> bool:

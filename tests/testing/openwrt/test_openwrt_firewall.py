@@ -73,6 +73,18 @@ def test_what_is_masqueraded_can_leave_out_prefixes(router: OpenWrtSimulator) ->
     assert router.masquerades(forwarded("192.168.1.10", "198.51.100.1", "br-lan", "wan"))
 
 
+def test_a_nat_section_that_accepts_keeps_traffic_from_being_masqueraded(router: OpenWrtSimulator) -> None:
+    nat = (
+        "set firewall.n=nat",
+        "set firewall.n.src=wan",
+        "set firewall.n.dest_ip=192.168.0.0/16",
+        "set firewall.n.target=ACCEPT",
+    )
+    apply(router, *nat)
+    assert not router.masquerades(forwarded("192.168.1.10", "192.168.30.1", "br-lan", "wan"))
+    assert router.masquerades(forwarded("192.168.1.10", "198.51.100.1", "br-lan", "wan"))
+
+
 def test_a_rule_with_a_source_opens_a_port_for_it_only(router: OpenWrtSimulator) -> None:
     rule = ("set firewall.r=rule", "set firewall.r.src=wan", "set firewall.r.proto=udp", "set firewall.r.dest_port=51820")
     apply(router, *rule, "set firewall.r.src_ip=203.0.113.0/24", "set firewall.r.target=ACCEPT")

@@ -12,7 +12,7 @@ from fleet.keys import new_private_key, public_key_of
 from fleet.testing.ether import Clock, Ether
 from fleet.testing.linux import LinuxSimulator
 from fleet.testing.openwrt import OpenWrtSimulator
-from fleet.testing.sshd import SshServer
+from fleet.testing.sshd import SshServer, new_host_key, public_line
 
 PASSWORD = "only-on-loopback"
 
@@ -50,6 +50,36 @@ def test_a_megabyte_goes_over_standard_input(router: OpenWrtSimulator) -> None:
         stdin.write(b"x" * 1_000_000)
         stdin.channel.shutdown_write()
         assert out.read().strip() == b"1000000"
+
+
+def test_it_says_that_it_is_dropbear(router: OpenWrtSimulator) -> None:
+    """Sheet 6: versions by release."""
+    with router.serve_ssh(passwords={"root": PASSWORD}) as server, client_of(server) as client:
+        transport = client.get_transport()
+        assert transport is not None
+        assert transport.remote_version == "SSH-2.0-dropbear_2022.83"
+
+
+def test_a_key_in_dropbears_own_file_opens_the_door(router: OpenWrtSimulator) -> None:
+    """Sheet 6: not /root/.ssh."""
+    key = new_host_key()
+    server = router.serve_ssh(passwords={"root": PASSWORD})
+    with paramiko.SSHClient() as client:
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        with pytest.raises(paramiko.AuthenticationException):
+            client.connect(server.host, server.port, "root", pkey=key, look_for_keys=False, allow_agent=False)
+        router.write("/etc/dropbear/authorized_keys", public_line(key) + " fleet\n", 0o600)
+        client.connect(server.host, server.port, "root", pkey=key, look_for_keys=False, allow_agent=False)
+
+
+def test_the_password_of_a_fresh_router_is_blank_until_passwd_sets_one(router: OpenWrtSimulator) -> None:
+    """Sheet 6: blank root password logins are allowed."""
+    server = router.serve_ssh()
+    for password in ("", PASSWORD):
+        with paramiko.SSHClient() as client:
+            client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+            client.connect(server.host, server.port, "root", password, look_for_keys=False, allow_agent=False)
+        router.ok("passwd root", f"{PASSWORD}\n{PASSWORD}\n".encode())
 
 
 def test_there_is_no_sftp(router: OpenWrtSimulator) -> None:
