@@ -121,8 +121,8 @@ class RouterEffects:
 
     def end(self, unit: Unit) -> None:
         """Scripts that rewrite a whole area."""
-        area = unit.names[0] if unit.names else ""
-        if area in {"firewall", "zone-policy", "interfaces"}:
+        binds = any("firewall" in action.names for action in unit.actions)
+        if binds or unit.names[:1] == ("zone-policy",):
             write_firewall(self._router, self._working)
         if unit.names == ("service", "nat") or unit.names == ("firewall", "group"):
             write_nat(self._router, self._working)

@@ -23,7 +23,7 @@ class Management:
     def __init__(self, router: EdgeOsSimulator) -> None:
         self._router = router
         self.revisions: list[tuple[float, str, str, str]] = []
-        self.jobs = 0
+        self._job = 0
 
     @property
     def kept(self) -> int:
@@ -66,10 +66,9 @@ class Management:
         """Reboot in so many minutes unless confirmed. Comes before the commit: one that fails leaves it armed."""
         router = self._router
         router.copy("/config/config.boot", f"{ARCHIVE}/config.boot-rollback")
-        # `at` counts in whole minutes: N minutes from now are up to 60 s fewer.
-        delay = minutes * 60 - router.wall() % 60
-        self.jobs += 1
-        router.timers.at(_TIMER, max(delay, 0.0), self.expire)
+        job = router.jobs.add(minutes, "root", 0, "")
+        self._job = job.number
+        router.timers.at(_TIMER, job.due - router.wall(), self.expire)
 
     def expire(self) -> None:
         """Nobody confirmed: the saved configuration and a reboot."""
@@ -83,6 +82,7 @@ class Management:
         if self._router.timers.fires_in(_TIMER) is None:
             return Said("No confirm pending\n", 1)
         self._router.timers.cancel(_TIMER)
+        self._router.jobs.remove(self._job)
         return Said()
 
     def rollback(self, number: str) -> Said:
@@ -94,11 +94,3 @@ class Management:
         router.write("/config/config.boot", self.revisions[int(number)][3])
         router.reboot_soon()
         return Said("Proceed with reboot? [confirm]y\n")
-
-    def queue(self) -> str:
-        """`atq` of root."""
-        left = self._router.timers.fires_in(_TIMER)
-        if left is None:
-            return ""
-        when = time.strftime("%a %b %e %H:%M:%S %Y", time.gmtime(self._router.wall() + left))
-        return f"{self.jobs}\t{when} a root\n"

@@ -23,7 +23,8 @@ class Rooted:
         """The script with its paths moved."""
         if self._knows or "FLEET_ROOT" in script:
             return script
-        return _MOVED.sub(lambda match: self._root, script)
+        already = self._root + "/"
+        return _MOVED.sub(lambda match: "" if script.startswith(already, match.start()) else self._root, script)
 
     def stream(self, stdin: bytes | Stdin) -> bytes | Stdin:
         """Standard input, moved line by line as it arrives."""

@@ -29,13 +29,15 @@ from ..linux.simulator import SshOptions
 from ..sshd import SshServer, Stdin
 from . import disk
 from .backend import Backend, Files, Session
-from .calls import IN_GROUP, EdgeCall, Owners, User
+from .calls import IN_GROUP, EdgeCall, User
 from .device import EdgeOsDevice, processes
 from .edit import Editor, Said
 from .effects import RouterEffects
 from .flash import BOUND, Flash
+from .jobs import Jobs
 from .management import Management
 from .operational import operational
+from .ownership import Owners
 from .rooted import Rooted
 from .routing import settle_routes
 from .schema import schema
@@ -140,6 +142,7 @@ class EdgeOsSimulator(LinuxSimulator):
         self.owners = Owners(root, self.username)
         self._flash = Flash(root, ".standin")
         self.management = Management(self)
+        self.jobs = Jobs(self)
         self._make_backend()
         if self._given:
             self.write("/config/config.boot", self._given + footer(self.release))
@@ -159,6 +162,7 @@ class EdgeOsSimulator(LinuxSimulator):
         self.up_since = self.clock.now()
         self.ran.clear()
         self.acting = None
+        self.jobs.clear()
         with self._locked():
             self._forget_peers()
             self._fresh_kernel()

@@ -7,7 +7,7 @@ from typing import Final
 
 from ..linux._call import Call, Refused
 from ..linux._tools import TOOLS
-from . import calls, disk, flash, wrapper
+from . import calls, disk, flash, jobs, ownership, wrapper
 
 
 def _reboot(call: Call) -> int:
@@ -32,20 +32,17 @@ def _sleep(call: Call) -> int:
     return calls.edge(call).edge.put_to_sleep(call)
 
 
-def _atq(call: Call) -> int:
-    call.out(calls.edge(call).edge.management.queue(), end="")
-    return 0
-
-
 EDGE_TOOLS: Final[dict[str, Callable[[Call], int | None]]] = {
     **{name: tool for name, tool in TOOLS.items() if name in disk.STAND_INS or name == "wg"},
     **dict.fromkeys(flash.WRITERS, _writer),
     "ip": _ip,
-    "sudo": calls.sudo, "sg": calls.sg, "newgrp": calls.sg, "id": calls.ident, "install": calls.install, "chown": calls.chown,
-    "chgrp": calls.chown, "stat": calls.stat, "ls": calls.ls, "uname": calls.uname, "dpkg-query": calls.dpkg_query,
-    "dpkg": calls.dpkg_query, "reboot": _reboot, "sleep": _sleep, "atq": _atq, "vyatta-cfg-cmd-wrapper": wrapper.cfg_wrapper,
-    "vyatta-op-cmd-wrapper": wrapper.op_wrapper, "cli-shell-api": wrapper.shell_api,
-    "vyatta_current_conf_ver.pl": wrapper.current_version,
+    "sudo": calls.sudo, "sg": calls.sg, "newgrp": calls.sg, "id": calls.ident, "uname": calls.uname,
+    "dpkg-query": calls.dpkg_query, "dpkg": calls.dpkg_query,
+    "install": ownership.install, "chown": ownership.chown, "chgrp": ownership.chown, "stat": ownership.stat,
+    "ls": ownership.ls,
+    "reboot": _reboot, "sleep": _sleep, "at": jobs.at, "atq": jobs.atq, "atrm": jobs.atrm,
+    "vyatta-cfg-cmd-wrapper": wrapper.cfg_wrapper, "vyatta-op-cmd-wrapper": wrapper.op_wrapper,
+    "cli-shell-api": wrapper.shell_api, "vyatta_current_conf_ver.pl": wrapper.current_version,
 }  # fmt: skip
 UNLOCKED: Final = frozenset({"sleep", "sudo", "sg", "newgrp", "ls", "ping", "reboot", *flash.WRITERS})
 """Stand-ins that wait for others, and so must not keep them out."""

@@ -181,3 +181,12 @@ def test_a_scheduled_task_runs_every_interval_as_root(router: EdgeOsSimulator, d
     for _ in range(3):
         device.advance(300)
     assert router.ok("cat /config/user-data/ran").split() == ["0", "wg0", "vyattacfg"] * 3
+
+
+def test_a_job_of_at_runs_on_the_minute_and_can_be_removed(router: EdgeOsSimulator, device: EdgeOsDevice) -> None:
+    router.run("echo 'touch /config/user-data/first' | at now + 1 minute")
+    router.run("echo 'touch /config/user-data/second' | at now + 2 minutes; atrm 2")
+    assert router.run("atq")[0].split()[-2:] == [b"a", b"ubnt"]
+    device.advance(60)
+    device.advance(60)
+    assert router.ok("ls /config/user-data").split() == ["first"]
