@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict
 from ... import Ask, Driver, Limit, Limits, Link, Observed, Peer, Probe, ProbeResult, Request, RouterPlan, Script
 from . import guarded, marker, tools
 from .meaning import Native, observed_from
-from .read import read_asked, read_rows
+from .read import read_rights, read_rows
 from .write import CANNOT_STAGE
 
 
@@ -57,9 +57,9 @@ class MikrotikDriver(Driver):
     )
 
     def observe(self, link: Link) -> Observed:
-        """One round trip; one more for what is asked besides. Raises RouterError (RouterOS before 7.1 too), Unparseable."""
+        """One round trip; one more where rights are asked for. Raises RouterError (RouterOS before 7.1 too), Unparseable."""
         rows, missing = read_rows(link)
-        return observed_from(rows, missing, link.target, self.limits, read_asked(link))
+        return observed_from(rows, missing, link.target, self.limits, read_rights(link))
 
     def render(self, plan: RouterPlan, observed: Observed) -> Script:
         """One step per change, by the ids of `observed`. Raises Unsupported for what `limits` forbid, or too long an undo."""

@@ -84,7 +84,7 @@ def observed_from(
     """
     version = refuse_old(rows[RESOURCE])
     resource = rows[RESOURCE][0]
-    native = _native(rows, version, missing, target, asked.get(marker.MENU, ()))
+    native = _native(rows, version, missing, target, rows[marker.MENU])
     stored, notes = {}, []
     for name, row in native.interfaces.items():
         if is_yes(row, "dynamic"):

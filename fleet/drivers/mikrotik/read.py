@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from ... import Link, Rejected, Reply, RouterError, Words
+from ... import Link, Rejected, Reply, RouterError, Target, Words
 from . import marker, resolve, rights, rules
 from .values import Row, parse_version
 
@@ -42,12 +42,15 @@ _FIELDS: Final[Mapping[str, Sequence[str]]] = {
 _QUERIES: Final = dict.fromkeys(ROUTES.values(), ("?dynamic=true", "?#!"))
 
 _OPTIONAL: Final = (
-    *(CLOCK, DEVICE_MODE, resolve.MENU),
+    *(CLOCK, DEVICE_MODE, resolve.MENU, marker.MENU),
     *(rules.FILTER[6], rules.NAT[6], rules.MANGLE[6], ADDRESSES[6], ROUTES[6]),
 )
 """Menus that a device mode or a missing IPv6 may hide. Without one, what needs it is a limit of this router."""
 
 Rows: TypeAlias = Mapping[str, tuple[Row, ...]]
+
+_NONE: Final[Rows] = {CLOCK: (), marker.MENU: ()}
+"""Menus that not every read asks for."""
 
 
 def print_request(menu: str) -> Words:
@@ -60,19 +63,17 @@ def print_request(menu: str) -> Words:
     )
 
 
-def read_asked(link: Link) -> Rows:
-    """Answers to what the target `asks` besides the configuration, in a burst of their own: the first one is full.
+def read_rights(link: Link) -> Rows:
+    """What the account may do, if the target asks for it: a burst of its own, because the first one is full.
 
     Menus that this router refuses to show are left out. Raises RouterError.
     """
     target = link.target
-    wanted = dict(rights.questions(target.username)) if "rights" in target.asks and target.username else {}
-    if "marker" in target.asks:
-        wanted[marker.MENU] = marker.question(target.overlay)
-    if not wanted:
+    if "rights" not in target.asks or not target.username:
         return {}
+    wanted = rights.questions(target.username)
     try:
-        return {menu: _rows(reply) for menu, reply in zip(wanted, link.send_all(list(wanted.values())), strict=True)}
+        return _together(link, wanted)
     except Rejected:
         return dict(_each(link, wanted))
 
@@ -83,35 +84,45 @@ def _each(link: Link, wanted: Mapping[str, Words]) -> Iterator[tuple[str, tuple[
             yield menu, _rows(link.send(request))
 
 
+def requests_for(target: Target) -> dict[str, Words]:
+    """The burst by menu: 16 prints, as many as may be in flight (sheet 1.4).
+
+    Where the marker is asked for, it takes the place of the clock: the run that asks has read that before.
+    """
+    wanted = {menu: print_request(menu) for menu in _FIELDS}
+    if "marker" in target.asks:
+        del wanted[CLOCK]
+        wanted[marker.MENU] = marker.question(target.overlay)
+    return wanted
+
+
 def read_rows(link: Link) -> tuple[Rows, frozenset[str]]:
     """Rows by menu, and the menus this router does not have or does not show. One burst; more only after a refusal.
 
     Raises RouterError; for RouterOS before 7.1, or an account that may not read, with that as the reason.
     """
+    wanted = requests_for(link.target)
     try:
-        replies = link.send_all([print_request(menu) for menu in _FIELDS])
-        return {menu: _rows(reply) for menu, reply in zip(_FIELDS, replies, strict=True)}, frozenset()
+        return {**_NONE, **_together(link, wanted)}, frozenset()
     except Rejected:
-        return _read_what_there_is(link)
+        return _read_what_there_is(link, wanted)
 
 
-def _read_what_there_is(link: Link) -> tuple[Rows, frozenset[str]]:
+def _together(link: Link, wanted: Mapping[str, Words]) -> Rows:
+    return {menu: _rows(reply) for menu, reply in zip(wanted, link.send_all(list(wanted.values())), strict=True)}
+
+
+def _read_what_there_is(link: Link, wanted: Mapping[str, Words]) -> tuple[Rows, frozenset[str]]:
     try:
-        rows = {RESOURCE: _rows(link.send(print_request(RESOURCE)))}
+        rows = {**_NONE, RESOURCE: _rows(link.send(wanted[RESOURCE]))}
     except Rejected as refused:
         raise rights.unreadable(link.target.username, refused) from None
     refuse_old(rows[RESOURCE])
-    needed = [menu for menu in _FIELDS if menu not in _OPTIONAL]
-    replies = link.send_all([print_request(menu) for menu in needed])
-    rows |= {menu: _rows(reply) for menu, reply in zip(needed, replies, strict=True)}
-    missing = set()
-    for menu in _OPTIONAL:
-        try:
-            rows[menu] = _rows(link.send(print_request(menu)))
-        except Rejected:
-            rows[menu] = ()
-            missing.add(menu)
-    return rows, frozenset(missing)
+    rows |= _together(link, {menu: request for menu, request in wanted.items() if menu not in _OPTIONAL})
+    optional = {menu: request for menu, request in wanted.items() if menu in _OPTIONAL}
+    shown = dict(_each(link, optional))
+    missing = frozenset(optional) - frozenset(shown)
+    return {**rows, **dict.fromkeys(missing, ()), **shown}, missing
 
 
 def refuse_old(resource: tuple[Row, ...]) -> tuple[int, ...]:

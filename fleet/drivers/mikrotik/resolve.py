@@ -1,7 +1,7 @@
 """Re-resolution of named endpoints by the router: a scheduler entry of ours per interface.
 
-RouterOS resolves an endpoint's name when it is set; when it does so again is unverified (sheet 3.2). So twice a minute the entry
-sets the name of every peer of the interface that is dialled by name and has not shaken hands for 150 s to itself.
+RouterOS resolves an endpoint's name when it is set; when it does so again is unverified (sheet 3.2). So twice a minute the
+entry sets the name of every peer of the interface that is dialled by name and has not shaken hands for 150 s to itself.
 Unverified on a device: that setting the same name resolves it anew. Each construct of the script is documented; it reads and
 sets peers only, so policies read and write are enough, and an error with one peer does not keep it from the next.
 """

@@ -183,3 +183,13 @@ def test_it_is_read_only_when_asked_for() -> None:
 def test_an_owner_of_two_lines_is_refused(make: Make) -> None:
     with pytest.raises(ValueError, match="owner"):
         mark(make().link(TARGET), "raj\nmei")
+
+
+def test_reading_it_costs_no_round_trip_more_and_stays_within_16_commands(make: Make) -> None:
+    router = make()
+    link = router.link(TARGET)
+    link.session  # noqa: B018 - logs in
+    router.simulator.counters.reset()
+    DRIVER.observe(link)
+    assert router.simulator.counters.round_trips == 1
+    assert router.simulator.counters.commands <= 16
