@@ -14,14 +14,14 @@ from rich.console import Console
 
 from fleet.testing.bench import __main__ as program
 from fleet.testing.bench.clock import timed
-from fleet.testing.bench.network import Kind, Network
+from fleet.testing.bench.farms import FARM, MikrotikRouter
+from fleet.testing.bench.network import Network
 from fleet.testing.bench.planning import mesh, plan_all, star
 from fleet.testing.bench.ratios import Ratio, ratios
-from fleet.testing.routeros import RouterosSimulator
 
 pytestmark = pytest.mark.xdist_group("bench")
 
-TINY = {"mesh": 8, "star": 10, "many": 3, "small": 1, "mikrotik": 3, "wg-quick": 2}
+TINY = {"mesh": 8, "star": 10, "many": 3, "small": 1, "hub": 3}
 
 
 @pytest.fixture(scope="module")
@@ -47,22 +47,33 @@ def test_waiting_costs_no_processor() -> None:
     assert timing.cpu < timing.wall
 
 
-@pytest.mark.parametrize("kind", ["mikrotik", "wg-quick"])
+@pytest.mark.parametrize("kind", FARM)
 def test_a_noop_is_one_read_of_the_hub_and_writes_nothing(found: dict[str, Any], kind: str) -> None:
     for hub in found["hubs"][kind]:
         assert hub["noop"]["round_trips"] == 1
         assert hub["noop_writes_anywhere"] == 0
 
 
-@pytest.mark.parametrize("kind", ["mikrotik", "wg-quick"])
+@pytest.mark.parametrize("kind", FARM)
 def test_one_more_spoke_writes_to_no_other_spoke(found: dict[str, Any], kind: str) -> None:
     assert found["hubs"][kind][1]["writes_on_other_spokes"] == 0
 
 
-@pytest.mark.parametrize("kind", ["mikrotik", "wg-quick"])
+@pytest.mark.parametrize("kind", FARM)
 def test_one_more_spoke_is_more_traffic_than_none(found: dict[str, Any], kind: str) -> None:
     hub = found["hubs"][kind][1]
     assert hub["one_more_spoke"]["bytes_sent"] > hub["noop"]["bytes_sent"] > 0
+
+
+@pytest.mark.parametrize("kind", FARM)
+def test_a_guard_costs_at_most_four_round_trips_more(found: dict[str, Any], kind: str) -> None:
+    costs = found["guards"][kind]
+    assert 0 < costs["guarded"]["round_trips"] - costs["unguarded"]["round_trips"] <= 4
+
+
+def test_every_driver_of_the_farm_has_its_figures_in_the_table(found: dict[str, Any]) -> None:
+    said = [row["what"] for row in found["ratios"]]
+    assert all(f"one peer more under guard, {kind}" in said for kind in FARM)
 
 
 def test_the_artificial_round_trip_is_really_waited_for(found: dict[str, Any]) -> None:
@@ -70,8 +81,7 @@ def test_the_artificial_round_trip_is_really_waited_for(found: dict[str, Any]) -
 
 
 def test_a_hub_counts_from_the_reset(tmp_path: Path) -> None:
-    kind: Kind = "mikrotik"
-    with Network(kind, 1, tmp_path) as network:
+    with Network("mikrotik", 1, tmp_path) as network:
         network.read()
         network.reset()
         assert network.at_hub().round_trips == 0
@@ -82,8 +92,8 @@ def test_a_hub_counts_from_the_reset(tmp_path: Path) -> None:
 def test_a_sync_of_the_bench_network_makes_real_peers(tmp_path: Path) -> None:
     with Network("mikrotik", 2, tmp_path) as network:
         network.sync()
-        assert isinstance(network.hub, RouterosSimulator)
-        assert len(network.hub.rows("/interface/wireguard/peers")) == 2
+        assert isinstance(network.hub, MikrotikRouter)
+        assert len(network.hub.simulator.rows("/interface/wireguard/peers")) == 2
 
 
 def test_a_ratio_is_the_figure_by_the_other() -> None:

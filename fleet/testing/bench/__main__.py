@@ -14,12 +14,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from .farms import FARM
 from .planning import bench_planning
 from .ratios import Ratio, ratios
-from .talking import bench_hub, bench_many
+from .talking import bench_guard, bench_hub, bench_many
 
-SIZES = {"mesh": 1000, "star": 10_000, "many": 200, "small": 20, "mikrotik": 200, "wg-quick": 100}
-QUICK = {"mesh": 100, "star": 500, "many": 20, "small": 2, "mikrotik": 10, "wg-quick": 6}
+SIZES = {"mesh": 1000, "star": 10_000, "many": 200, "small": 20, "hub": 100}
+QUICK = {"mesh": 100, "star": 500, "many": 20, "small": 2, "hub": 10}
 ROUND_TRIPS = (0.0, 0.05)
 
 
@@ -32,13 +33,15 @@ def measure(sizes: dict[str, int], say: Console) -> dict[str, Any]:
         "planning": bench_planning(sizes["mesh"], sizes["star"]),
         "many": [],
         "hubs": {},
+        "guards": {},
     }
     for round_trip in ROUND_TRIPS:
         say.print(f"{sizes['many']} routers at {round_trip * 1000:.0f} ms ...", style="dim")
         found["many"].append(bench_many(sizes["many"] - 1, round_trip))
-    for kind in ("mikrotik", "wg-quick"):
+    for kind in FARM:
         say.print(f"a {kind} hub ...", style="dim")
-        found["hubs"][kind] = [bench_hub(kind, sizes["small"]), bench_hub(kind, sizes[kind])]
+        found["hubs"][kind] = [bench_hub(kind, sizes["small"]), bench_hub(kind, sizes["hub"])]
+        found["guards"][kind] = bench_guard(kind)
     found["ratios"] = [row.to_dict() for row in ratios(found)]
     return found
 

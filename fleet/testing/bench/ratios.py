@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .farms import FARM
+
 Found = dict[str, Any]
 
 
@@ -58,7 +60,20 @@ def ratios(found: Found) -> list[Ratio]:
         rows += _many(run)
     for kind, (small, large) in found["hubs"].items():
         rows += _hub(kind, small, large)
+    rows += [_guard(kind, costs) for kind, costs in found["guards"].items()]
     return rows
+
+
+def _guard(kind: str, costs: Found) -> Ratio:
+    """Budget: four more than without."""
+    return Ratio(
+        f"one peer more under guard, {kind}",
+        costs["guarded"]["round_trips"],
+        FARM[kind].unit,
+        "without a guard",
+        costs["unguarded"]["round_trips"],
+        f"at most {costs['unguarded']['round_trips'] + 4}",
+    )
 
 
 def _many(run: Found) -> list[Ratio]:
@@ -73,7 +88,7 @@ def _many(run: Found) -> list[Ratio]:
 
 def _hub(kind: str, small: Found, large: Found) -> list[Ratio]:
     many, few = large["spokes"], small["spokes"]
-    unit = "round trips" if kind == "mikrotik" else "commands"
+    unit = FARM[kind].unit
     return [
         Ratio(f"no-op, {kind} hub of {many}", large["noop"]["round_trips"], unit, "budget", 1.0, "1"),
         Ratio(

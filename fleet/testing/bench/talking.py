@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from .clock import Timed, timed
-from .network import PARALLEL, Kind, Network, Traffic
+from .farms import Traffic
+from .network import PARALLEL, Network
 
 LOGIN: Final = 1
 """Round trips of a RouterOS login; the TCP connection before it costs nothing on loopback."""
@@ -47,7 +48,7 @@ def _best(network: Network) -> Timed[None]:
     return min(once, timed(network.read), key=lambda timing: timing.wall)
 
 
-def bench_hub(kind: Kind, spokes: int) -> dict[str, object]:
+def bench_hub(kind: str, spokes: int) -> dict[str, object]:
     """A hub of one driver: what a no-op costs it, and what one more spoke does."""
     with tempfile.TemporaryDirectory() as folder, Network(kind, spokes, Path(folder)) as network:
         late = network.spokes[-1]
@@ -59,7 +60,7 @@ def bench_hub(kind: Kind, spokes: int) -> dict[str, object]:
         late.set_offline(False)
         network.reset()
         network.sync()
-        busy, others = network.at_hub(), sum(spoke.counters.writes for spoke in network.spokes[:-1])
+        busy, others = network.at_hub(), sum(spoke.traffic().writes for spoke in network.spokes[:-1])
     return {
         "spokes": spokes,
         "noop": _figures(idle),
@@ -67,6 +68,21 @@ def bench_hub(kind: Kind, spokes: int) -> dict[str, object]:
         "one_more_spoke": _figures(busy),
         "writes_on_other_spokes": others,
     }
+
+
+def bench_guard(kind: str) -> dict[str, object]:
+    """What the guard costs a hub of one driver: one peer more, without and with it."""
+    costs: dict[str, object] = {}
+    for name, unguarded in (("unguarded", True), ("guarded", False)):
+        with tempfile.TemporaryDirectory() as folder, Network(kind, 2, Path(folder)) as network:
+            late = network.spokes[-1]
+            late.set_offline()
+            network.sync()
+            late.set_offline(False)
+            network.reset()
+            took = timed(lambda: network.sync(unguarded=unguarded))  # noqa: B023 - called at once
+            costs[name] = {**_figures(network.at_hub()), "seconds": took.wall}
+    return costs
 
 
 def _figures(traffic: Traffic) -> dict[str, int]:
