@@ -24,7 +24,7 @@ from .changes import (
     SetRoute,
     StageKey,
 )
-from .dialects import Call, Rest
+from .dialects import Call, Cli, Mode, Rest
 from .driver import (
     CONTRACT,
     Ask,
@@ -45,7 +45,7 @@ from .driver import (
 )
 from .errors import FleetError, Rejected, RouterError, Unparseable
 from .hookspecs import hookimpl
-from .link import Exec, Http, Link, Reply, Request, Target, Words
+from .link import Dialogue, Exec, Http, Link, Reply, Request, Target, Words
 from .model import (
     HIDDEN,
     ClampMss,
@@ -81,6 +81,8 @@ __all__ = [
     "Call",
     "Change",
     "ClampMss",
+    "Cli",
+    "Dialogue",
     "Driver",
     "DropStagedKey",
     "Endpoint",
@@ -99,6 +101,7 @@ __all__ = [
     "Management",
     "Mark",
     "Marker",
+    "Mode",
     "NoMasquerade",
     "NoOptions",
     "Observed",

@@ -22,8 +22,9 @@ def fleet_drivers() -> Iterable[type[Driver]]:
 @hookimpl
 def fleet_transports() -> Iterable[type[Transport]]:
     """The built-in transports."""
+    from .transports.cli import CliTransport
     from .transports.rest import RestTransport
     from .transports.routeros import RouterosTransport
     from .transports.ssh import SshTransport
 
-    return [SshTransport, RouterosTransport, RestTransport]
+    return [SshTransport, RouterosTransport, RestTransport, CliTransport]

@@ -68,3 +68,38 @@ class Rest:
     unknown: frozenset[int] = frozenset({502, 503, 504})
     rate: float | None = None
     one_writer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A state of a command line that a dialogue can be held in: configuration mode.
+
+    `enter` and `leave` are the commands into it and out of it; `abandon` replaces `leave` after a refusal (`exit discard`).
+    """
+
+    enter: tuple[str, ...]
+    leave: tuple[str, ...]
+    abandon: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cli:
+    r"""How to speak to one vendor's interactive command line. Patterns are regular expressions.
+
+    prompt    matches the end of what is on the screen when a command is awaited, in every mode (`\w+@\w+[#$] $`)
+    prepare   commands sent first (paging off); their output is not judged
+    errors    a command whose output matches one of these was refused; matched line by line
+    modes     by name, what a `Dialogue` may ask for
+    pager     what a pager shows while it waits; it is answered with a space and taken out of the output
+    unsafe    characters that the line editor acts on (`?` completes), so that no command may hold them
+    width, height   of the terminal, large so that nothing wraps or pages for want of room
+    """
+
+    prompt: str
+    prepare: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    modes: Mapping[str, Mode] = field(default_factory=dict)
+    pager: str = ""
+    unsafe: frozenset[str] = frozenset("?\t")
+    width: int = 511
+    height: int = 1000

@@ -384,7 +384,8 @@ class Driver(ABC):
 
     Class data: `name` is the inventory's `driver:` value, `transport` one of fleet's or a plugin's, `port` the default
     TCP port of management, `jump` whether other routers may be reached through this one, `Options` validates `options:`,
-    `dialect` is what the transport must know about this vendor (`Rest` for transport `rest`), None where it needs nothing.
+    `dialect` is what the transport must know about this vendor (`Rest` for transport `rest`, `Cli` for `cli`), None where it
+    needs nothing.
     """
 
     name: ClassVar[str]

@@ -90,6 +90,28 @@ class Http(Request):
         return f"{self.method} {self.path}{query}" + ("" if self.body is None else f" {shown(self.body)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Dialogue(Request):
+    """Commands typed one after the other on an interactive command line, the next only when the one before was taken.
+
+    A line is a string or parts, so that secrets stay typed. `mode` names a mode of the dialect that the lines are typed in:
+    entered before, left after them, abandoned after a refusal. Output that matches one of `accept` (regular expressions) is
+    no refusal whatever the dialect's errors say. `answers` are questions (regular expressions for the end of what is printed)
+    with the keys that answer them. The reply's `data` is a tuple of the lines' outputs without echo and prompt, `text` all of
+    it. Rejected names the line that was refused; those before it were taken, those after it were not typed.
+    """
+
+    lines: tuple[str | tuple[Part, ...], ...]
+    mode: str = ""
+    accept: tuple[str, ...] = ()
+    answers: tuple[tuple[str, str], ...] = ()
+
+    def native(self) -> str:
+        """The lines as they are typed, those of a mode indented below its name."""
+        lines = [line if isinstance(line, str) else "".join(str(part) for part in line) for line in self.lines]
+        return "\n".join([self.mode, *(f"    {line}" for line in lines)] if self.mode else lines)
+
+
 def shown(body: Body) -> str:
     """A JSON-like body in one line, with every Secret as `***`."""
     if isinstance(body, Mapping):
@@ -104,7 +126,7 @@ class Reply:
     """What came back. Each transport fills what it has.
 
     `text`: standard output or body. `error`: standard error. `code`: exit code or HTTP status. `rows`: RouterOS `!re`
-    sentences as raw words. `value`: RouterOS `=ret=`. `data`: decoded JSON.
+    sentences as raw words. `value`: RouterOS `=ret=`. `data`: decoded JSON, or the outputs of a dialogue.
     """
 
     text: str = ""

@@ -167,11 +167,14 @@ class Connection(paramiko.ServerInterface):
         self._accepted[channel.get_id()].wait(10)
         del self._accepted[channel.get_id()]
         terminal = Terminal(channel, self._username, *self._terminals.get(channel.get_id(), ("dumb", 80, 24)))
-        with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
-            shell(terminal)
+        try:
+            with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+                shell(terminal)
+                channel.send_exit_status(0)
+        finally:
             self._sessions -= 1
-            channel.send_exit_status(0)
-            channel.close()
+            with contextlib.suppress(OSError, paramiko.SSHException, EOFError):
+                channel.close()
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         limit = self._server.faults.command_limit

@@ -1,7 +1,7 @@
 """An SSH server in process: paramiko's server side on 127.0.0.1, with the faults that real ones show.
 
 It authenticates, runs `exec` requests through a pluggable handler and forwards connections (so that it can be a jump host).
-It refuses shells. Secrecy tests read `commands` (what a process list would show) apart from `stdins`.
+It refuses shells unless it is given one. Secrecy tests read `commands` (what a process list would show) apart from `stdins`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ._sshfaults import Faults, SlowWire
 from ._sshsession import ChannelInput, Connection
+from ._sshterminal import Terminal
 
-__all__ = ["ChannelInput", "ExecHandler", "Faults", "Forward", "SshServer", "Stdin", "new_host_key", "public_line"]
+__all__ = [
+    "ChannelInput",
+    "ExecHandler",
+    "Faults",
+    "Forward",
+    "ShellHandler",
+    "SshServer",
+    "Stdin",
+    "Terminal",
+    "new_host_key",
+    "public_line",
+]
 
 # Paramiko logs connections that clients drop; without any handler Python prints that on standard error.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -39,6 +51,9 @@ class Stdin(Protocol):
 
 ExecHandler: TypeAlias = Callable[[str, Stdin, Mapping[str, str]], tuple[bytes, bytes, int]]
 """Command, standard input and environment to standard output, standard error and exit status."""
+
+ShellHandler: TypeAlias = Callable[[Terminal], None]
+"""Talks on a terminal until the user leaves; called from a thread of its own. OSError and EOFError mean that he is gone."""
 
 Forward: TypeAlias = Callable[[str, int], "tuple[str, int] | None"]
 """Where a forwarded connection to (host, port) really goes; None refuses it as unreachable."""
@@ -73,8 +88,9 @@ class SshServer:
 
     `passwords` by username; `authorized` are public keys ("type base64" lines) of every user. `forward` says where
     direct-tcpip connections go. `port` 0 takes a free one, which `pause` and `resume` keep. Change `host_key` to play a
-    changed one, `faults` to play trouble, `banner` to name another software (dropbear_2022.83). Counters: `connections`
-    (accepted), `logins`, `execs`, `forwarded` (channels).
+    changed one, `faults` to play trouble, `banner` to name another software (dropbear_2022.83). `shell` is what
+    interactive logins talk to, None: shells are refused. Counters: `connections` (accepted), `logins`, `execs`, `shells`,
+    `forwarded` (channels).
     """
 
     def __init__(
@@ -87,6 +103,7 @@ class SshServer:
         forward: Forward = loopback_only,
         faults: Faults | None = None,
         port: int = 0,
+        shell: ShellHandler | None = None,
     ) -> None:
         self.handler = handler
         self.passwords = dict(passwords or {})
@@ -94,7 +111,8 @@ class SshServer:
         self.host_key = host_key or new_host_key()
         self.forward = forward
         self.faults = faults or Faults()
-        self.connections = self.logins = self.execs = self.forwarded = 0
+        self.shell = shell
+        self.connections = self.logins = self.execs = self.shells = self.forwarded = 0
         self.commands: list[str] = []
         self.stdins: list[bytes] = []
         self.banner = ""

@@ -31,8 +31,8 @@ class _Wake(threading.Event):
         super().clear()
 
 
-class _Answered(threading.Event):
-    """The event that paramiko waits on for the answer to an exec request, which it does without any time limit."""
+class Answered(threading.Event):
+    """The event that paramiko waits on for the answer to a channel request, which it does without any time limit."""
 
     def __init__(self, deadline: float) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Exchange:
 
     def start(self, command: str) -> None:
         """Send the command and await the router's consent."""
-        self._channel.event = _Answered(self._deadline)
+        self._channel.event = Answered(self._deadline)
         try:
             self._channel.exec_command(command)
         except paramiko.SSHException:
