@@ -122,7 +122,7 @@ class Routing:
         if any(address.split("/")[0] == packet.source for address in running.addresses):
             return False
         gateways = self._box.store.current["gateways"].values()
-        return any(one["interface"] == key for one in gateways) and not self._box.filter.excluded(packet)
+        return any(one["interface"] == key for one in gateways) and not self._box.filter.loaded.excluded(packet)
 
 
 class Assignment:

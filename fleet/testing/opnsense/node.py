@@ -77,11 +77,11 @@ class OnEther:
 
     def admits(self, packet: Packet) -> bool:
         """Packets to itself."""
-        return self.filter.passes(packet, to_self=True)
+        return self.filter.loaded.passes(packet, to_self=True)
 
     def forwards(self, packet: Packet) -> bool:
         """Packets that pass through: filtered where they come in; what leaves is let out."""
-        return self.filter.passes(packet, to_self=False)
+        return self.filter.loaded.passes(packet, to_self=False)
 
     def masquerades(self, packet: Packet) -> bool:
         """Automatic outbound NAT happens on assigned tunnels with a gateway, unless a rule excludes it (sheet 4)."""

@@ -45,7 +45,11 @@ class OpnsenseSimulator(Box):
 
     `version`: a series (`25.1`) or a release (`25.1.12`). `lan` and `wan`: addresses with prefix length. `wan_rules` False
     leaves the uplink open. `faults` are the HTTPS server's; `maintenance` answers 503 while a firmware upgrade runs;
-    `store.full_disk` makes every write fail; `broken_template` makes reconfigure render nothing and say ok.
+    `store.full_disk` makes every write fail; `broken_template` makes reconfigure render nothing and say ok. `reachable` says
+    whether the management path is open: while it is not, connections are lost and new ones too.
+
+    For `foreign` and `ours`: a record is ours if `marked` says so of one of its values, or if it is an instance whose name or
+    device is in `own_interfaces`.
     """
 
     def __init__(
@@ -79,8 +83,10 @@ class OpnsenseSimulator(Box):
         self.faults = HttpFaults()
         self.maintenance = False
         self.refusals: list[Refusal] = []
+        self.reachable: Callable[[], bool] | None = None
         self.before: Callable[[HttpRequest], None] | None = None
         self.host, self.port = "127.0.0.1", 0
+        self.own_interfaces: set[str] = set()
         self.marked: Callable[[str], bool] = lambda text: _MARK.search(text) is not None
         self.server: HttpsServer | None = None
 
@@ -152,6 +158,8 @@ class OpnsenseSimulator(Box):
     def _handle(self, request: HttpRequest) -> HttpReply:
         if self.before is not None:
             self.before(request)
+        if not self._reachable():
+            self._lose_connections()
         if self.maintenance:
             return _DOWN
         with self.lock:
@@ -161,7 +169,25 @@ class OpnsenseSimulator(Box):
                 refused.times -= 1
                 body = f'{{"result":"failed","validations":{{"simulated":"{refused.message}"}}}}'.encode()
                 return HttpReply(refused.status, body, (("Content-Type", "application/json; charset=UTF-8"),))
-            return answer(self, request)
+            reply = answer(self, request)
+            self.tick()  # a change that cuts the management path takes the reply with it
+            return reply
+
+    def _reachable(self) -> bool:
+        return self.reachable is None or self.reachable()
+
+    def _lose_connections(self) -> None:
+        if self.server is not None:
+            self.server.drop_connections()
+
+    def tick(self) -> None:
+        """Also looks whether the management path is still open."""
+        super().tick()
+        open_path = self._reachable()
+        if self.faults.drop_at_connect == open_path and self.reachable is not None:
+            self.faults.drop_at_connect = not open_path
+            if not open_path:
+                self._lose_connections()
 
     # --- for the contract suite ----------------------------------------------------------------------------------------
 
@@ -202,8 +228,10 @@ class OpnsenseSimulator(Box):
                 record["peers"] = ",".join(peers)
             found[section] = records
         found["linked"] = {
-            key: {"peers": ",".join(one for one in record["peers"].split(",") if one and (CLIENTS, one) not in ours)}
-            for key, record in self.server_records.items()
+            f"wg{record['instance']} {one}": {}
+            for record in self.server_records.values()
+            for one in record["peers"].split(",")
+            if one and (CLIENTS, one) not in ours
         }
         return {
             section: records
@@ -228,5 +256,10 @@ class OpnsenseSimulator(Box):
             (section, key)
             for section, records in self.store.current.items()
             for key, record in records.items()
-            if section != "system" and any(self.marked(value) for value in record.values())
+            if section != "system" and self._own(section, record)
         ]
+
+    def _own(self, section: str, record: Mapping[str, str]) -> bool:
+        if section == SERVERS and {record["name"], f"wg{record['instance']}"} & self.own_interfaces:
+            return True
+        return any(self.marked(value) for value in record.values())
