@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from .branches import PASSWORD
 from .fold import ANSI, Blocks, First
-from .network import BRANCHES, HUB, LATE, OFFLINE, PASSWORD, Network
+from .network import BRANCHES, HUB, LATE, OFFLINE, Network, vendors
 from .screen import Screen
 from .shell import Shell
 
@@ -74,8 +75,8 @@ class Demo:
         screen.title("fleet: a demo on simulated routers")
         screen.say(
             f"{len(BRANCHES) + 1} routers are simulated on this machine: a Linux hub with a strict firewall, and "
-            f"{len(BRANCHES)} MikroTik branches behind carrier-grade NAT, each with another RouterOS release. They speak the "
-            "real protocols, SSH and the RouterOS API, on sockets of 127.0.0.1. The fleet commands below are the real ones."
+            f"{vendors()} branches behind carrier-grade NAT, each with another release of its software. They speak the "
+            "real protocols of their vendors on sockets of 127.0.0.1. The fleet commands below are the real ones."
         )
 
     def inventory(self) -> None:

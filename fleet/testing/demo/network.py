@@ -1,9 +1,8 @@
-"""The simulated network of the demo: a Linux hub, MikroTik branches behind carrier NAT, a notebook that is not ours."""
+"""The simulated network of the demo: a Linux hub, branches behind carrier NAT, a notebook that is not ours."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -11,30 +10,13 @@ from typing import Final
 from ...keys import new_private_key, public_key_of
 from ..ether import Ether, Trace
 from ..linux import LinuxSimulator
-from ..routeros import RouterosSimulator
 from ..sshd import SshServer
-
-PASSWORD: Final = "simulated-router-password"
-"""Of every simulated router. Never shown, like any password."""
+from .branches import BY_DRIVER, PASSWORD, Branch, BranchRouter
 
 HUB: Final = "hq"
 OFFLINE: Final = "surat"
 LATE: Final = 1.0
 """Seconds until the simulated network notices a lost session. WireGuard takes 15 s; nobody watches a demo for that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """A MikroTik router: RouterOS release, third byte of its LAN."""
-
-    name: str
-    version: str
-    lan: int
-
-    @property
-    def host(self) -> str:
-        """An address in its LAN."""
-        return f"192.168.{self.lan}.10"
 
 
 BRANCHES: Final = (
@@ -46,6 +28,17 @@ BRANCHES: Final = (
 )
 
 
+def drivers() -> list[str]:
+    """Drivers of the branches, in the order in which they come first."""
+    return list(dict.fromkeys(branch.driver for branch in BRANCHES))
+
+
+def vendors() -> str:
+    """How many branches of which vendor, as words."""
+    counts = [(sum(branch.driver == driver for branch in BRANCHES), BY_DRIVER[driver].vendor) for driver in drivers()]
+    return " and ".join(f"{count} {vendor}" for count, vendor in counts)
+
+
 class Network:
     """Everything on loopback, started by `with` and gone afterwards; `inventory` is the file that describes it."""
 
@@ -53,7 +46,7 @@ class Network:
         self.ether = Ether(recovery=LATE)
         # Somebody's notebook, dialling the hub as an administrator set it up: not in the inventory, so not fleet's.
         self.notebook = public_key_of(new_private_key())
-        self.branches: dict[str, RouterosSimulator] = {}
+        self.branches: dict[str, BranchRouter] = {}
         self._open = ExitStack()
 
     def __enter__(self) -> Network:
@@ -71,19 +64,13 @@ class Network:
             )
             self.ssh = opening.enter_context(SshServer(self.hub.run, passwords={"fleet": PASSWORD}))
             for branch in BRANCHES:
-                self.branches[branch.name] = opening.enter_context(self._branch(branch))
+                self.branches[branch.name] = opening.enter_context(BY_DRIVER[branch.driver](branch, self.ether))
             self.branches[OFFLINE].set_offline()
             self._open = opening.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._open.close()
-
-    def _branch(self, branch: Branch) -> RouterosSimulator:
-        users = {"fleet": (PASSWORD, "read,write,api,test")}
-        return RouterosSimulator(
-            branch.name, branch.version, users=users, ether=self.ether, lan=f"192.168.{branch.lan}.1/24", wan="100.64.0.2/24"
-        )
 
     @property
     def inventory(self) -> str:
@@ -95,7 +82,7 @@ class Network:
             "  lan_supernets: [192.168.0.0/16]  # so a new branch changes the hub alone",
             "defaults: {username: fleet, password: 'env:FLEET_PASSWORD'}",
             "groups:",
-            "  branches: {driver: mikrotik, host: 127.0.0.1, options: {tls: false}}",
+            *(f"  {driver}: {{{BY_DRIVER[driver].group}}}" for driver in drivers()),
             "routers:",
             f"  {HUB}:",
             "    driver: wg-quick",
@@ -106,14 +93,14 @@ class Network:
             "    lans: [192.168.1.0/24]",
         ]
         for branch in BRANCHES:
-            port = self.branches[branch.name].port
-            lines.append(f"  {branch.name + ':':<7} {{groups: [branches], port: {port}, lans: [192.168.{branch.lan}.0/24]}}")
+            keys = self.branches[branch.name].keys
+            lines.append(f"  {branch.name + ':':<7} {{groups: [{branch.driver}], {keys}, lans: [192.168.{branch.lan}.0/24]}}")
         return "\n".join(lines) + "\n"
 
     def ping(self, source: str, target: str) -> Trace:
         """From a host in the LAN of one branch to a host in the LAN of another, through tunnels, routes and firewalls."""
         hosts = {branch.name: branch.host for branch in BRANCHES}
-        return self.ether.trace(self.branches[source], hosts[source], hosts[target])
+        return self.ether.trace(self.branches[source].node, hosts[source], hosts[target])
 
     def peers(self) -> set[str]:
         """Public keys of the peers that the hub's kernel holds."""
@@ -121,7 +108,7 @@ class Network:
 
     def key_of(self, name: str) -> str:
         """A branch's public key."""
-        return self.branches[name].wireguard()[0].public_key
+        return self.branches[name].node.wireguard()[0].public_key
 
     def tamper(self, victim: str) -> list[str]:
         """On the hub by hand, one peer of ours goes and one that is not ours comes; the commands that did it."""
@@ -136,14 +123,13 @@ class Network:
 
     def writes(self, *, but: str = "") -> int:
         """Write commands that the branches took so far, one of them left out."""
-        return sum(branch.counters.writes for name, branch in self.branches.items() if name != but)
+        return sum(branch.writes for name, branch in self.branches.items() if name != but)
 
     def secrets(self) -> set[str]:
         """Every private and preshared key that exists on the simulated routers now, and their password."""
         found = {PASSWORD}
         for branch in self.branches.values():
-            found |= {row.get("private-key", "") for row in branch.rows("/interface/wireguard")}
-            found |= {row.get("preshared-key", "") for row in branch.rows("/interface/wireguard/peers")}
+            found |= branch.secrets()
         for path in Path(self.hub.root_path, "etc/wireguard").glob("*"):
             words = path.read_text().split()
             found |= {word for word in words if len(word) == 44 and word.endswith("=")} - self._public_keys()
@@ -151,4 +137,4 @@ class Network:
 
     def _public_keys(self) -> set[str]:
         keys = self.peers() | {interface.public_key for interface in self.hub.wireguard()}
-        return keys | {interface.public_key for branch in self.branches.values() for interface in branch.wireguard()}
+        return keys | {interface.public_key for branch in self.branches.values() for interface in branch.node.wireguard()}

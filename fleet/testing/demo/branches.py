@@ -1,0 +1,129 @@
+"""Simulated branch routers of the demo, by driver.
+
+A driver comes into the demo by one class here, one line in `BY_DRIVER`, and a branch of it in `network.BRANCHES`:
+
+```python
+class AcmeBranch(BranchRouter):
+    vendor = "Acme"
+    group = "driver: acme, host: 127.0.0.1"       # what the inventory says once for all of them
+    ...                                           # the methods of BranchRouter
+```
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, Final, Self
+
+from ..ether import Ether, Node
+from ..routeros import RouterosSimulator
+
+PASSWORD: Final = "simulated-router-password"
+"""Of every simulated router. Never shown, like any password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A branch: its driver, the release of its router's software, the third byte of its LAN."""
+
+    name: str
+    version: str
+    lan: int
+    driver: str = "mikrotik"
+
+    @property
+    def host(self) -> str:
+        """An address in its LAN."""
+        return f"192.168.{self.lan}.10"
+
+
+class BranchRouter(ABC):
+    """The simulated router of one branch, behind carrier NAT, started by `with`."""
+
+    vendor: ClassVar[str]
+    group: ClassVar[str]
+
+    def __init__(self, branch: Branch) -> None:
+        self.branch = branch
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Start it."""
+
+    @abstractmethod
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop it."""
+
+    @property
+    @abstractmethod
+    def node(self) -> Node:
+        """It as the ether knows it: interfaces, and where a ping starts."""
+
+    @property
+    @abstractmethod
+    def keys(self) -> str:
+        """Its own keys of the inventory, `port: 4711` for one."""
+
+    @property
+    @abstractmethod
+    def writes(self) -> int:
+        """Write commands that it took so far."""
+
+    @abstractmethod
+    def set_offline(self, offline: bool = True) -> None:
+        """Power cut, or power again."""
+
+    @abstractmethod
+    def secrets(self) -> set[str]:
+        """Every private and preshared key that it holds now."""
+
+
+class MikrotikBranch(BranchRouter):
+    """RouterOS."""
+
+    vendor = "MikroTik"
+    group = "driver: mikrotik, host: 127.0.0.1, options: {tls: false}"
+
+    def __init__(self, branch: Branch, ether: Ether) -> None:
+        super().__init__(branch)
+        users = {"fleet": (PASSWORD, "read,write,api,test")}
+        self.simulator = RouterosSimulator(
+            branch.name, branch.version, users=users, ether=ether, lan=f"192.168.{branch.lan}.1/24", wan="100.64.0.2/24"
+        )
+
+    def __enter__(self) -> Self:
+        self.simulator.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.simulator.stop()
+
+    @property
+    def node(self) -> Node:
+        """The simulator itself."""
+        return self.simulator
+
+    @property
+    def keys(self) -> str:
+        """A port of this machine."""
+        return f"port: {self.simulator.port}"
+
+    @property
+    def writes(self) -> int:
+        """As the router counts them."""
+        return self.simulator.counters.writes
+
+    def set_offline(self, offline: bool = True) -> None:
+        """Nothing listens."""
+        self.simulator.set_offline(offline)
+
+    def secrets(self) -> set[str]:
+        """Unmasked, as no print shows them."""
+        rows = [*self.simulator.rows("/interface/wireguard"), *self.simulator.rows("/interface/wireguard/peers")]
+        return {row.get(name, "") for row in rows for name in ("private-key", "preshared-key")}
+
+
+BY_DRIVER: Final = {"mikrotik": MikrotikBranch}
+"""By the inventory's `driver:`."""
