@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_address
 from typing import Protocol, TypeGuard
@@ -67,8 +67,9 @@ def living(observed: Observed) -> Iterable[PublicKey]:
 class Proof:
     """Judges routers of one run. `carried` names whose management a router carries; `connect` opens a new connection to one.
 
-    `moving` are routers that get another overlay address and are managed by it: they must answer there before the change
-    is confirmed. `connect_at` opens a new connection to a router at such an address.
+    `asked` are routers of which is known whether they answered before. `moving` are routers that get another overlay
+    address: where they are managed by it, they must answer there before the change is confirmed. `connect_at` opens a new
+    connection to a router at such an address.
     """
 
     before: Before
@@ -79,8 +80,20 @@ class Proof:
     names: Mapping[PublicKey, str]
     seconds: float = PROOF_SECONDS
     broken: dict[str, tuple[float, frozenset[PublicKey]]] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
     moving: frozenset[str] = frozenset()
     connect_at: ConnectAt | None = None
+
+    def look_before(self, name: str) -> None:
+        """Ask who answers behind a router that is about to change, of those that the survey left out.
+
+        A run over one hub reads that hub only, and may still cut off everybody behind it.
+        """
+        unknown = self.carried.get(name, frozenset()) - self.before.answered - self.asked - {name}
+        self.asked |= unknown
+        outcomes = self.runner.run(self.connect, sorted(unknown))
+        answered = frozenset(one for one, outcome in outcomes.items() if outcome.error is None)
+        self.before = replace(self.before, answered=self.before.answered | answered)
 
     def healthy(self, router: engine.Router, changes: Iterable[Change], began: float) -> str:
         """What is wrong after `changes` that were begun at `began` (monotonic seconds), empty if nothing is."""

@@ -263,6 +263,30 @@ def test_one_that_did_not_answer_before_is_not_asked():
     assert asked == []
 
 
+def test_who_was_not_read_is_asked_before_the_change_and_must_answer_after_it():
+    answers = {"pune": True, "delhi": False}
+
+    def connect(name: str) -> None:
+        if not answers[name]:
+            raise Unreachable("no answer")
+
+    subject, _ = router(observed([], {}))
+    told = proof(carried=("pune", "delhi", "subject"), answered=("subject",), connect=connect)
+    told.look_before("subject")
+    assert told.healthy(subject, (), time.monotonic()) == "", "delhi did not answer before either"
+    answers["pune"] = False
+    assert told.healthy(subject, (), time.monotonic()).startswith("pune answered before")
+
+
+def test_who_was_read_or_failed_to_be_is_not_asked_again_before_the_change():
+    asked: list[str] = []
+    told = proof(carried=("pune", "delhi"), answered=("pune",), connect=asked.append)
+    told.asked.add("delhi")
+    told.look_before("subject")
+    told.look_before("elsewhere")
+    assert asked == []
+
+
 def test_a_router_does_not_prove_its_own_management_twice():
     asked: list[str] = []
     subject, _ = router(observed([], {}))

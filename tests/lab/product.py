@@ -40,6 +40,10 @@ class Run:
         parsed: dict[str, Any] = json.loads(self.out)
         return parsed
 
+    def router(self, name: str) -> dict[str, Any]:
+        """What a `--json` run says about one router."""
+        return next(router for router in self.json()["routers"] if router["router"] == name)
+
     def outcomes(self) -> dict[str, str]:
         """Outcome by router name of a `--json` run."""
         return {router["router"]: router["outcome"] for router in self.json()["routers"]}
@@ -53,6 +57,7 @@ class Noc:
     folder: Path
     overlay: dict[str, Any] = field(default_factory=dict)
     routers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    jumps: dict[str, dict[str, Any]] = field(default_factory=dict)
     without: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -70,6 +75,7 @@ class Noc:
         document = {
             "overlay": {"name": "acme", "ipv4": "10.100.0.0/20", "lan_supernets": ["192.168.0.0/16"], **self.overlay},
             "defaults": {"driver": "wg-quick", "username": "root", "ssh_key": f"file:{self.topology.client.path}"},
+            "jumps": self.jumps,
             "routers": {name: router | self.routers.get(name, {}) for name, router in routers.items()},
         }
         self.inventory.write_text(json.dumps(document, indent=1))
