@@ -127,6 +127,7 @@ def _commands(router: OpenWrtSimulator, missing: set[str]) -> None:
             _spied(root, name, real)
         else:
             (root / "bin" / name).symlink_to(os.path.realpath(real) if name in {"sh", "ash"} else real)
+    _limited(root, "sort", "nru")
     flock = shutil.which("flock")
     if flock is not None:  # Debian's busybox has none; OpenWrt's knows -s -x -n -u and -c, and no -w
         script = root / "bin/flock"
@@ -135,6 +136,21 @@ def _commands(router: OpenWrtSimulator, missing: set[str]) -> None:
             f'exec "{flock}" "$@"\n'
         )
         script.chmod(0o755)
+
+
+def _limited(root: Path, name: str, letters: str) -> None:
+    """An applet that knows fewer options than Debian's: `Usage: sort [-nru] [FILE]...` (FEATURE_SORT_BIG is off)."""
+    real = os.readlink(root / "bin" / name) if (root / "bin" / name).is_symlink() else ""
+    if not real:
+        return
+    (root / "bin" / name).unlink()
+    applet = f'"{real}" {name}' if real.endswith("busybox") else f'"{real}"'
+    (root / "bin" / name).write_text(
+        f"#!/bin/sh\nfor word; do case $word in -) ;; -*[!{letters}-]* | --*) "
+        f'echo "{name}: unrecognized option: ${{word#-}}" >&2; exit 1 ;; esac; done\n'
+        f'exec {applet} "$@"\n'
+    )
+    (root / "bin" / name).chmod(0o755)
 
 
 def _spied(root: Path, name: str, real: str) -> None:

@@ -132,10 +132,10 @@ def start_stop_daemon(call: Call) -> int:
     pidfile = call.path(options["-p"]) if "-p" in options else None
     if "-K" in options:
         return _daemon_stop(call, pidfile, quiet="-q" in options)
-    if pidfile is not None and pidfile.exists() and _alive(pidfile):
+    if _runs(call, options, pidfile):
         if "-q" not in options:
             call.out(f"{options.get('-x', '')} is already running")
-        return 1
+        return 0 if "-o" in options else 1
     if "-x" not in options and "-a" not in options:
         raise Refused("BusyBox v1.36.1 multi-call binary.\n\nUsage: start-stop-daemon [OPTIONS] [-S|-K] ... [-- ARGS...]")
     argv = [options.get("-a", options.get("-x", "")), *words]
@@ -149,6 +149,13 @@ def start_stop_daemon(call: Call) -> int:
         with call.host.unlocked():
             return process.wait()
     return 0
+
+
+def _runs(call: Call, options: dict[str, str], pidfile: Path | None) -> bool:
+    """By its process number; without one, by any process that was started under this very path: `-x /bin/sh` finds others."""
+    if pidfile is not None:
+        return pidfile.exists() and _alive(pidfile)
+    return any(argv[0] == options.get("-x") for _, argv in router_of(call).processes())
 
 
 def _daemon_options(call: Call) -> tuple[dict[str, str], list[str]]:
@@ -248,6 +255,8 @@ def crontab(call: Call) -> int:
     else:
         path.write_bytes(call.read(words[0] if words else "-"))
         path.chmod(0o600)
+    if router_of(call).cron.running:  # it leaves a note for crond, which an edit of the file by hand does not
+        router_of(call).cron.restart()
     return 0
 
 

@@ -41,6 +41,11 @@ def test_ubus_waits_lists_and_exits_as_recorded(router: OpenWrtSimulator, number
     assert (out, error, code) == (exchange.out.replace("wg0", "lan"), exchange.error, exchange.code)
 
 
+def test_sort_knows_three_options(router: OpenWrtSimulator) -> None:
+    assert router.ok("sort -rn", b"1\n10\n2\n") == "10\n2\n1\n"
+    assert router.run("sort -k 2", b"a b\n")[2] == 1
+
+
 def test_a_failed_call_echoes_its_arguments_and_with_s_it_does_not(router: OpenWrtSimulator) -> None:
     """Sheet 3.1."""
     call = """call uci set '{"config":"network","section":"nope","values":{"private_key":"SECRET"}}'"""

@@ -115,6 +115,14 @@ def test_what_sleeps_runs_when_its_time_has_come(router: OpenWrtSimulator) -> No
     assert (router.root_path / "tmp/rolled-back").exists()
 
 
+def test_a_daemon_without_a_pid_file_is_taken_for_any_other_of_that_path(router: OpenWrtSimulator) -> None:
+    """Busybox, start_stop_daemon.c: `-x /bin/sh` finds every process that was started as /bin/sh."""
+    router.write("/tmp/rollback.sh", "sleep 120\n")
+    start = 'start-stop-daemon -S -b -x /bin/sh -- "$FLEET_ROOT/tmp/rollback.sh"'
+    router.ok(start)
+    assert router.run(start) == (b"/bin/sh is already running\n", b"", 1)
+
+
 def test_a_power_cut_ends_what_sleeps(router: OpenWrtSimulator) -> None:
     """Sheet 3.5 and 7: what is in RAM does not survive."""
     router.write("/tmp/rollback.sh", 'sleep 120\ntouch "$FLEET_ROOT/etc/rolled-back"\n')
@@ -129,6 +137,12 @@ def test_cron_runs_its_table_when_the_minute_comes(router: OpenWrtSimulator) -> 
     router.ok('"$FLEET_ROOT/etc/init.d/cron" restart')
     router.advance(61)
     assert "tick" in router.ok("logread -e root:")
+
+
+def test_cron_learns_of_a_table_that_was_edited_by_hand_when_it_starts_again(router: OpenWrtSimulator) -> None:
+    router.write("/etc/crontabs/root", "* * * * * logger tick\n")
+    router.advance(61)
+    assert router.ok("logread -e root:") == ""
 
 
 def test_arguments_and_log_are_seen_by_others_and_standard_input_is_not(router: OpenWrtSimulator) -> None:
