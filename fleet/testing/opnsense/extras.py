@@ -11,6 +11,7 @@ from . import checks, grid
 from .call import Action, Actions, Call
 from .fields import Field, Fields
 from .records import Explicit, failed
+from .refusal import php_error
 from .store import Config, copied
 from .wgmodels import flag
 
@@ -23,6 +24,13 @@ _BUILT_IN: Final = {"Null4": "Null4 - 127.0.0.1", "Null6": "Null6 - ::1", "WAN_D
 
 class Routes(Explicit):
     """`route`: network, gateway, and a switch whose name changed with 26.1 (captures, part A)."""
+
+    def set(self, call: Call) -> object:
+        """The code indexes the posted network: without one it breaks (sheet 4)."""
+        posted = call.root(self.root)
+        if posted is not None and "network" not in posted:
+            raise php_error()
+        return super().set(call)
 
     def check(self, config: Config, key: str, values: Mapping[str, str], prefix: str) -> dict[str, Any]:
         """The gateway speaks the network's protocol."""
@@ -102,10 +110,13 @@ class Routing:
         """(prefix, device or port) of routes whose interface is there."""
         ports = self._box.store.current[PORTS]
         for prefix, key in self._running:
-            device = ports.get(key, {}).get("if", "")
+            port = ports.get(key, {})
+            device = port.get("if", "")
+            if port.get("enable") != "1":
+                continue
             if device in self._box.kernel.devices:
                 yield prefix, device
-            elif ports.get(key, {}).get("ipaddr"):
+            elif port.get("ipaddr"):
                 yield prefix, key
 
     def device_keys(self) -> dict[str, str]:
@@ -117,7 +128,7 @@ class Routing:
         device = packet.out_interface or ""
         key = self.device_keys().get(device)
         running = self._box.kernel.devices.get(device)
-        if key is None or running is None:
+        if key is None or running is None or self._box.store.current[PORTS][key].get("enable") != "1":
             return False
         if any(address.split("/")[0] == packet.source for address in running.addresses):
             return False
@@ -260,7 +271,8 @@ def _overview_row(device: str, key: str, title: str, enabled: bool, addresses: l
 
 
 def _firmware_status(box: Box) -> object:
-    return {"product_version": box.release.text, "status": "none", "status_msg": "There are no updates available."}
+    product = {"product_id": "opnsense", "product_version": box.release.text}
+    return {"product_version": box.release.text, "product": product, "status": "none", "status_msg": "No updates available."}
 
 
 def _firmware_info(box: Box) -> object:

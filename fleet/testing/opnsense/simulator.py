@@ -239,7 +239,7 @@ class OpnsenseSimulator(Box):
             if records and section not in ("wireguard.general", "ifgroups")
         }
 
-    def ours(self) -> object:
+    def ours(self) -> Counter[tuple[str, str]]:
         """Every record with our mark, as often as it is there, uuids left out."""
         return Counter(
             (section, str(sorted((name, value) for name, value in self.records(section)[key].items() if name not in UNLIKE)))
