@@ -137,8 +137,8 @@ class EdgeOsDevice:
     def foreign(self) -> object:
         """Configuration of others, active and saved, as set lines; their kernel peers, rules and files."""
         router = self._router
-        kernel = [line for line in self._kernel() if STRANGER in line or OFFICE in line]
-        rules = [line for line in self._rules() if _NOT_OURS.search(line)]
+        kernel = sorted(line for line in self._kernel() if STRANGER in line or OFFICE in line)
+        rules = sorted(line for line in self._rules() if _NOT_OURS.search(line))
         names = ("config/auth/office.key", "config/auth/raj.psk", _SCRIPT.lstrip("/"))
         files = {name: file for name, file in _files.files_below(router.root_path, ("config",)).items() if name in names}
         return (
@@ -155,7 +155,7 @@ class EdgeOsDevice:
         trees = (router.backend.active, self._saved())
         mine = [sorted(set(self._lines(Node.copy, tree)) - set(self._lines(_without_ours, tree))) for tree in trees]
         interfaces = [name for name, one in router.kernel.devices.items() if one.wg is not None and name != OFFICE]
-        kernel = [line for name in interfaces for line in self._kernel(name) if STRANGER not in line]
+        kernel = sorted(line for name in interfaces for line in self._kernel(name) if STRANGER not in line)
         files = sorted(
             (f"{name.rpartition('/')[0]}/key", mode, "")
             if _is_key(raw)

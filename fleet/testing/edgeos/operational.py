@@ -59,7 +59,7 @@ def _configuration(call: EdgeCall, words: list[str]) -> int:
 def _version(call: EdgeCall, words: list[str]) -> int:
     edge = call.edge
     stamp = edge.release.split(".")
-    call.out(f"Version:      v{edge.version}")
+    call.out(f"Version:      {edge.release.rsplit('.', 3)[0]}")
     call.out(f"Build ID:     {stamp[-3]}")
     call.out("Build on:     06/15/23 08:57")
     call.out("Copyright:    2012-2023 Ubiquiti Networks, Inc.")

@@ -18,16 +18,17 @@ class Owners:
     def __init__(self, root: Path, login: str) -> None:
         self._root = root
         self._login = login
-        self._known: dict[int, tuple[str, str]] = {}
+        self._known: dict[int, tuple[Path, int, tuple[str, str]]] = {}
 
     def of(self, path: Path) -> tuple[str, str]:
         """Owner and group. What a script made belongs to the login; /config hands its group down (it is setgid)."""
         try:
-            inode = path.stat().st_ino
+            found = path.stat()
         except OSError:
             return self._login, "users"
-        if inode in self._known:
-            return self._known[inode]
+        where, modified, owner = self._known.get(found.st_ino, (Path(), 0, ("", "")))
+        if path == where or (owner[0] and found.st_mtime_ns == modified):  # still there, or moved; else its number was reused
+            return owner
         try:
             inside = path.relative_to(self._root).parts
         except ValueError:
@@ -39,7 +40,8 @@ class Owners:
     def set(self, path: Path, owner: str | None = None, group: str | None = None) -> None:
         """As chown and chgrp do."""
         old = self.of(path)
-        self._known[path.stat().st_ino] = (owner or old[0], group or old[1])
+        found = path.stat()
+        self._known[found.st_ino] = (path, found.st_mtime_ns, (owner or old[0], group or old[1]))
 
     def readable(self, path: Path, user: User) -> bool:
         """True if this user may read the file."""

@@ -7,7 +7,6 @@ The kernel, `wg`, `ip` and `iptables` are those of the simulated Linux host. Scr
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shlex
@@ -21,13 +20,13 @@ from .._nodes import Clock
 from ..ether import Ether
 from ..linux import LinuxSimulator
 from ..linux._call import Call
-from ..linux._kernel import parse_interface
 from ..linux._machine import Invocation
+from ..linux._nftset import Ruleset
 from ..linux._server import guarded
 from ..linux._small import sleep
 from ..linux.simulator import SshOptions
 from ..sshd import SshServer, Stdin
-from . import disk
+from . import boot, disk
 from .backend import Backend, Files, Session
 from .calls import IN_GROUP, EdgeCall, User
 from .device import EdgeOsDevice, processes
@@ -42,6 +41,7 @@ from .rooted import Rooted
 from .routing import settle_routes
 from .schema import schema
 from .scripts import Asking, Scripts
+from .shell import interactive
 from .text import Style, braces, footer
 from .tools import EDGE_TOOLS, UNLOCKED
 from .tree import Node
@@ -165,45 +165,16 @@ class EdgeOsSimulator(LinuxSimulator):
         self.jobs.clear()
         with self._locked():
             self._forget_peers()
-            self._fresh_kernel()
-            shutil.rmtree(self.root_path / "opt/vyatta/config", ignore_errors=True)
-            (self.root_path / "opt/vyatta/config/tmp").mkdir(parents=True)
-            self._fresh_run()
+            self.nftables, self.kernel = Ruleset(), boot.kernel(self)
+            self.kernel.forgotten = self.forget_peer
+            boot.forget_volatile(self.root_path, self.boots)
+            self.sysctl_changed("")
         self._run_scripts("pre-config.d")
         with self._locked():
             self._make_backend()
             self.backend.boot(self._read_file("/config/config.boot"), self._effects)
             self._committed("root", "init")
         self._run_scripts("post-config.d")
-
-    def _fresh_kernel(self) -> None:
-        kernel_class, ruleset_class = type(self.kernel), type(self.nftables)
-        self.nftables = ruleset_class()
-        self.kernel = kernel_class(self.name, wireguard_module=self.has_wireguard)
-        self.kernel.forgotten = self.forget_peer
-        kernel = self.kernel
-        kernel.sysctls |= {
-            "net.ipv4.ip_forward": "1", "net.ipv4.conf.all.forwarding": "1", "net.ipv6.conf.all.forwarding": "1",
-            "kernel.osrelease": "3.10.107-UBNT" if self.version.startswith("1.") else "4.14.54-UBNT" if self.board == "e50"
-            else "4.9.79-UBNT", "net.ipv4.conf.all.promote_secondaries": "1",
-        }  # fmt: skip
-        kernel.add_device("lo", "loopback", 65536)
-        kernel.add_address("lo", parse_interface("127.0.0.1/8"))
-        for number in range(max(3, len(self.lans) + 1)):
-            kernel.add_device(f"eth{number}", "ether")
-        for device in list(kernel.devices.values()):
-            kernel.set_up(device.name, True)
-
-    def _fresh_run(self) -> None:
-        for path in ("run", "tmp"):
-            shutil.rmtree(self.root_path / path, ignore_errors=True)
-            (self.root_path / path).mkdir()
-        boot_id = self.root_path / "proc/sys/kernel/random/boot_id"
-        boot_id.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256(f"{self.root_path} {self.boots}".encode()).hexdigest()
-        boot_id.write_text("-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32])) + "\n")
-        (self.root_path / "proc/uptime").unlink(missing_ok=True)
-        self.sysctl_changed("")
 
     def _run_scripts(self, folder: str) -> None:
         """Scripts of /config/scripts that are executable and have a plain name (sheet 2.5), as root."""
@@ -246,13 +217,13 @@ class EdgeOsSimulator(LinuxSimulator):
         return process
 
     def serve_ssh(self, *, login: str = "", **options: Unpack[SshOptions]) -> SshServer:
-        """An SSH server of this router, for the login user or for another account."""
+        """An SSH server of this router: exec for the login user or another account, shells for whoever logs in."""
         user = next((one for one in self._users if one.name == login), self._users[0])
 
         def handler(command: str, stdin: Stdin, env: Mapping[str, str]) -> tuple[bytes, bytes, int]:
             return self.run(command, stdin, {**env, "FLEET_SIM_UID": str(user.uid), "USER": user.name})
 
-        server = SshServer(handler, **options)
+        server = SshServer(handler, shell=interactive(self), **options)
         self._ssh.append(server)
         return server
 

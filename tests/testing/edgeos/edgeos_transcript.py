@@ -61,6 +61,8 @@ def replay(router: EdgeOsSimulator, recording: list[Exchange]) -> list[Exchange]
     for exchange in recording:
         router.ran.clear()
         said = plain(terminal.send(exchange.command)).removeprefix(exchange.command + "\n")
+        if terminal.wants_key:
+            said += "y\n" + plain(terminal.answer("y"))
         exchange.got = said.removesuffix(plain(terminal.prompt)).rstrip("\n")
         exchange.got_ran = list(router.ran)
     return recording

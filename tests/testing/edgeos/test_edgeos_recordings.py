@@ -230,6 +230,18 @@ def test_an_operator_has_no_commands() -> None:
         assert terminal.prompt == "oper@edge> "
 
 
+def test_commit_confirm_is_answered_as_it_was_recorded() -> None:
+    with recorded_router() as router:
+        assert "rc=1" not in scripted(router, f"begin\n{BEFORE}commit\nend")
+        recording = replay(router, exchanges("commit-confirm"))
+        for exchange in recording:
+            if not exchange.command.startswith(("sudo atq", "run show system commit")):
+                assert (exchange.command, exchange.got) == (exchange.command, exchange.expected.rstrip())
+                assert exchange.got_ran == exchange.ran
+        shown = next(one for one in recording if one.command.startswith("run show"))
+        assert all(line.endswith("by ubnt via cli") for line in shown.got.splitlines()[:3])
+
+
 def test_a_key_generated_by_the_command_cannot_be_set_by_a_user() -> None:
     with recorded_router() as router:
         for exchange in replay(router, exchanges("generate-key")):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from edgeos_routers import PEER, TUNNEL, configure, recorded_router, said
+from netmiko import BaseConnection, ConnectHandler
+from netmiko.exceptions import ConfigInvalidException
 
 from fleet.testing.edgeos import EdgeOsSimulator, Terminal
 from fleet.testing.edgeos.shell import interactive
@@ -124,3 +126,37 @@ def test_the_shell_talks_until_exit(router: EdgeOsSimulator) -> None:
 def test_the_shell_ends_when_the_client_is_gone(router: EdgeOsSimulator) -> None:
     with pytest.raises(EOFError):
         interactive(router)(Typed("configure"))
+
+
+# --------------------------------------------------------------------------------------------------- netmiko, captures 11
+@pytest.fixture(scope="module")
+def netmiko(router: EdgeOsSimulator) -> Iterator[BaseConnection]:
+    server = router.serve_ssh(passwords={"ubnt": "secret"})
+    connection = ConnectHandler(
+        device_type="ubiquiti_edgerouter", host=server.host, port=server.port, username="ubnt", password="secret",
+        global_delay_factor=0.1,
+    )  # fmt: skip
+    yield connection
+    connection.paramiko_cleanup()
+
+
+def test_netmiko_finds_the_prompt(netmiko: BaseConnection) -> None:
+    assert netmiko.find_prompt() == "ubnt@edge:~$"
+
+
+def test_netmiko_reads_a_command_without_paging(netmiko: BaseConnection) -> None:
+    said = netmiko.send_command("show configuration commands | grep wireguard")
+    assert isinstance(said, str)
+    assert "set interfaces wireguard wg0 listen-port 51820" in said.splitlines()
+
+
+def test_netmiko_sees_a_refused_set_commits_and_saves_inside_configuration_mode(
+    netmiko: BaseConnection, router: EdgeOsSimulator
+) -> None:
+    netmiko.config_mode()
+    with pytest.raises(ConfigInvalidException):
+        netmiko.send_config_set(["set interfaces wireguard wg0 listen-port 70000"], error_pattern=r"Set failed")
+    netmiko.send_config_set(["set interfaces wireguard wg0 description viaNM"])
+    netmiko.commit()
+    assert "Saving configuration to '/config/config.boot'...\nDone" in netmiko.save_config()
+    assert "description viaNM" in router.read("/config/config.boot")
