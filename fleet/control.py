@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
-from . import engine, keys, overlay
+from . import confirmed, engine, keys, overlay
+from .back import Back, BackTo, DesiredState
 from .changes import Change
 from .driver import Driver, Observed
 from .engine import Intent
 from .errors import FleetError, IdentityChanged, PlanRefused, RouterError
 from .events import Emit, silent
-from .fingerprint import fingerprint, objects, subject
+from .fingerprint import subject
 from .link import Question
 from .model import Configuration, Custody, Fact, Facts, Fleet, IPAddress, KeyOf, PublicKey, Secret
 from .plan import interruption, labelled
@@ -29,7 +30,7 @@ from .rebuild import own_interface, recover
 from .report import ChangeLine, FleetReport, Outcome, RouterReport
 from .runner import Runner
 from .selection import Selection
-from .state import Confirmation, ConfirmedState, Escrow, State
+from .state import ConfirmedState, Escrow, State
 
 
 class Reach(Protocol):
@@ -107,6 +108,7 @@ class Controller:
         """Errors that no driver may raise, each reported as the failure of its router; for -vv."""
         self._overlay = fleet.overlay.name
         self._confirmed: Mapping[str, ConfirmedState] | None = None
+        self._back: BackTo | None = None
 
     # ------------------------------------------------------------------------------------------------ survey
     def contactable(self, name: str) -> bool:
@@ -167,6 +169,8 @@ class Controller:
         addresses = overlay.allocate(self.fleet, known, held | _addresses_of_strangers(facts, self.fleet))
         prepared = Prepared(selection, survey, known, addresses, pinned, began)
         prepared.notes += [*self._notes(survey), *self._left(pinned)]
+        if self._back is not None:
+            self.desired(known, addresses)  # where that cannot be gone back to is said before anything is written
         return prepared
 
     def _survey(self, names: set[str], pinned: Mapping[str, Fact]) -> Survey:
@@ -273,7 +277,7 @@ class Controller:
         report.seconds = time.monotonic() - prepared.began
         return report
 
-    def _planned(self, name: str, prepared: Prepared, desired: overlay.Desired, *, native: bool) -> RouterReport:
+    def _planned(self, name: str, prepared: Prepared, desired: DesiredState, *, native: bool) -> RouterReport:
         report = self.blank(name, prepared)
         router = prepared.survey.routers.get(name)
         if router is None:
@@ -325,16 +329,19 @@ class Controller:
             for name, fact in prepared.facts.items()
         }
 
-    def desired(self, facts: Facts, addresses: Mapping[str, tuple[IPAddress, ...]]) -> overlay.Desired:
-        """What every enabled router should be, for these keys and addresses. Raises PlanRefused."""
+    def desired(self, facts: Facts, addresses: Mapping[str, tuple[IPAddress, ...]]) -> DesiredState:
+        """What every enabled router should be, for these keys and addresses. Raises PlanRefused, UsageError."""
         ports = {
             name: router.port or self.reach.driver(name).port
             for name, router in self.fleet.routers.items()
             if self.reach.driver(name).transport
         }
-        return overlay.desired_state(self.fleet, facts, addresses, ports)
+        today = overlay.desired_state(self.fleet, facts, addresses, ports)
+        if self._back is None:
+            return today
+        return Back(today, self._back, self.fleet, facts, addresses, self.state.tombstones(self._overlay))
 
-    def intent(self, name: str, desired: overlay.Desired, prepared: Prepared) -> Intent:
+    def intent(self, name: str, desired: DesiredState, prepared: Prepared) -> Intent:
         """What one router should become, preshared keys derived if the secret is at hand, as far as the selection goes."""
         configuration = desired.configuration(name)
         if self.secret is not None:
@@ -354,9 +361,9 @@ class Controller:
         router = self.fleet.routers[report.router]
         if self._confirmed is None:
             self._confirmed = self.state.confirmed_all(self._overlay)
-        confirmed = self._confirmed.get(router.name) or self._confirmed.get(router.formerly or "")
-        report.changes = tuple(map(line, labelled(changes, confirmed.objects if confirmed else None)))
-        report.confirmed = f"{confirmed.at:%Y-%m-%d %H:%M} UTC" if confirmed else ""
+        last = self._confirmed.get(router.name) or self._confirmed.get(router.formerly or "")
+        report.changes = tuple(map(line, labelled(changes, last.objects if last else None)))
+        report.confirmed = f"{last.at:%Y-%m-%d %H:%M} UTC" if last else ""
 
     def refuse_lost_key(self, router: engine.Router, fact: Fact, intent: Intent) -> None:
         """A router whose key is pinned and whose interface is gone needs that very key: from escrow, or a person decides.
@@ -409,16 +416,14 @@ class Controller:
             return ""
         return "its key was made before fleet came and is not in escrow: if this router dies, every branch must be visited"
 
-    def remember(self, confirmed: Mapping[str, tuple[Configuration, str]]) -> None:
-        """Keep what was confirmed, configuration and version by router: the base for telling intent from drift."""
-        overlay = self._overlay
-        self.state.set_confirmed_all(
-            overlay,
-            {
-                name: Confirmation(fingerprint(configuration, overlay), objects(configuration, overlay), version)
-                for name, (configuration, version) in confirmed.items()
-            },
-        )
+    def remember(self, found: Mapping[str, tuple[Configuration, str]]) -> dict[str, str]:
+        """Keep what was confirmed, configuration and version by router; under which id each configuration is kept."""
+        return confirmed.remember(self.state, self._overlay, found)
+
+    def go_back(self, run: str, selection: Selection) -> None:
+        """From now on the desired state of these routers is what that run confirmed. Raises UsageError."""
+        names = filter(self.contactable, selection.names)
+        self._back = confirmed.back_to(self.state, self.fleet, run, selection, names)
 
 
 # ------------------------------------------------------------------------------------------------------ helpers

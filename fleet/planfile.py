@@ -23,7 +23,10 @@ _PURPOSE = "plan file"
 
 @dataclass(frozen=True, slots=True)
 class PlanFile:
-    """A reviewed plan: which fleet, which routers were selected, and the fingerprint of what was shown."""
+    """A reviewed plan: which fleet, which routers were selected, and the fingerprint of what was shown.
+
+    `back_to` is the run that it goes back to, empty for the inventory.
+    """
 
     overlay: str
     fingerprint: str
@@ -34,6 +37,7 @@ class PlanFile:
     actor: str
     shown: object
     """The plan as JSON, for the people and pipelines that read the file."""
+    back_to: str = ""
 
 
 def write(path: Path, plan: PlanFile, fleet_secret: Secret) -> None:
@@ -48,6 +52,7 @@ def write(path: Path, plan: PlanFile, fleet_secret: Secret) -> None:
         "created": plan.created.isoformat(timespec="seconds"),
         "actor": plan.actor,
         "plan": plan.shown,
+        "back_to": plan.back_to,
     }
     signed = {**content, "signature": keys.sign(fleet_secret, _PURPOSE, _bytes(content))}
     try:
@@ -86,6 +91,7 @@ def read(path: Path, overlay: str, fleet_secret: Secret, now: dt.datetime | None
         created=created,
         actor=str(content["actor"]),
         shown=content["plan"],
+        back_to=str(content.get("back_to", "")),
     )
 
 

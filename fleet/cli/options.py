@@ -16,6 +16,10 @@ Limit: TypeAlias = Annotated[
     str | None, typer.Option("--limit", help="Selection such as 'mumbai,group:branches,!lab', instead of names.")
 ]
 Only: TypeAlias = Annotated[bool, typer.Option("--only", help="Write to the named routers and to no other.")]
+BackTo: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--back-to", metavar="RUN", help="What that run confirmed (`fleet history`), instead of the inventory."),
+]
 Parallel: TypeAlias = Annotated[int, typer.Option("--parallel", min=1, max=500, help="Routers worked on at once.")]
 At: TypeAlias = Annotated[
     list[str] | None,

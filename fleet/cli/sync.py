@@ -15,7 +15,7 @@ from ..selection import Selection, select
 from ..state import Owner, actor, inventory_commit
 from ..sync import Sync
 from .context import Context, parse_at
-from .options import At, Json, Limit, Names, Only, Parallel, PendingOk, of
+from .options import At, BackTo, Json, Limit, Names, Only, Parallel, PendingOk, of
 from .output import progress, result_json, say, show_report
 
 
@@ -30,6 +30,7 @@ def command(
     plan_file: Annotated[
         Path | None, typer.Option("--plan", help="Run exactly what `fleet plan --out FILE` showed; refuses if anything moved.")
     ] = None,
+    back_to: BackTo = None,
     confirm_within: Annotated[
         int, typer.Option("--confirm-within", help="Seconds after which a router undoes a change that was not confirmed.")
     ] = CONFIRM_WITHIN,
@@ -55,12 +56,12 @@ def command(
     fleet = fleet_context.fleet
     reviewed = ""
     if plan_file is not None:
-        selection, reviewed = _planned(fleet_context, plan_file, named=bool(routers or limit or only))
+        selection, reviewed, back_to = _planned(fleet_context, plan_file, named=bool(routers or limit or only or back_to))
     else:
         selection = select(fleet, routers or [], only=only, limit=limit)
     safety = Safety(confirm_within, unguarded, force, canaries, batch, max_failures, resume)
     if not yes and not reviewed:
-        reviewed = _review(fleet_context, selection, parallel, parse_at(at or [], fleet), as_json=as_json)
+        reviewed = _review(fleet_context, selection, back_to, parallel, parse_at(at or [], fleet), as_json=as_json)
     emitting = progress(len(selection.names), quiet=as_json, verbose=fleet_context.verbose)
     with (
         emitting as shown,
@@ -69,6 +70,8 @@ def command(
         state = controller.state
         owner = Owner.current("sync")
         with state.lock(fleet.overlay.name, owner) as lock:
+            if back_to:
+                controller.go_back(back_to, selection)
             prepared = controller.prepare(selection)
             # Minutes may have passed at the prompt; what runs is what was read and agreed to.
             if reviewed and controller.plan(prepared).fingerprint != reviewed:
@@ -86,18 +89,23 @@ def command(
     raise typer.Exit(report.exit_code(pending_ok=pending_ok))
 
 
-def _planned(context: Context, path: Path, *, named: bool) -> tuple[Selection, str]:
-    """Selection and fingerprint of a plan file. Raises UsageError, PlanRefused."""
+def _planned(context: Context, path: Path, *, named: bool) -> tuple[Selection, str, str | None]:
+    """Selection, fingerprint and the run to go back to of a plan file. Raises UsageError, PlanRefused."""
     if named:
-        raise UsageError("a plan file says itself which routers it is for", "leave the names, --limit and --only away")
+        raise UsageError(
+            "a plan file says itself which routers it is for", "leave the names, --limit, --only and --back-to away"
+        )
     secret = context.secret()
     if secret is None:
         raise UsageError("a plan file is verified with the fleet secret, and there is none", "restore .fleet/secret")
     plan = planfile.read(path, context.fleet.overlay.name, secret)
-    return select(context.fleet, plan.names, only=plan.only, limit=plan.limit or None), plan.fingerprint
+    selection = select(context.fleet, plan.names, only=plan.only, limit=plan.limit or None)
+    return selection, plan.fingerprint, plan.back_to or None
 
 
-def _review(context: Context, selection: Selection, parallel: int, at: dict[str, str], *, as_json: bool) -> str:
+def _review(
+    context: Context, selection: Selection, back_to: str | None, parallel: int, at: dict[str, str], *, as_json: bool
+) -> str:
     """Show the plan and ask; the fingerprint of what was agreed to. No lock and no connection is held at the prompt.
 
     Nothing is asked when nothing would change. Raises typer.Exit when the answer is no, UsageError when nobody can answer.
@@ -109,6 +117,8 @@ def _review(context: Context, selection: Selection, parallel: int, at: dict[str,
         progress(len(selection.names), quiet=False, verbose=context.verbose) as emit,
         context.controller(parallel=parallel, at=at, emit=emit) as controller,
     ):
+        if back_to is not None:
+            controller.go_back(back_to, selection)
         report = controller.plan(controller.prepare(selection))
     if report.count("changes"):
         show_report(report)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..secrets import FOLDER
+from .configurations import CONFIGURATION, KEEP_CONFIGURATIONS, Configurations
 from .identities import Identities
 from .journal import Entry, Journal, Line, Run, RunRecord
 from .kept import Confirmation, ConfirmedState, Escrow, Kept
@@ -19,7 +20,9 @@ from .pins import KEEP, Pins
 from .place import FILE
 
 __all__ = [
+    "CONFIGURATION",
     "KEEP",
+    "KEEP_CONFIGURATIONS",
     "Confirmation",
     "ConfirmedState",
     "Entry",
@@ -37,7 +40,7 @@ __all__ = [
 ]
 
 
-class State(Pins, Identities, Kept, Journal, Locks):
+class State(Pins, Identities, Kept, Configurations, Journal, Locks):
     """Everything remembered about any number of overlays. Thread-safe; use it as a context manager."""
 
 

@@ -17,7 +17,7 @@ from ..errors import UsageError
 
 LEGACY: Final = "version 1"
 """The tables of fleet 0.1.0, which wrote no revision: those of revision 0001."""
-LAYOUTS: Final = ("0001", "0002")
+LAYOUTS: Final = ("0001", "0002", "0003")
 """All revisions, oldest first. A test compares them with the files in `migrations/versions`."""
 HEAD: Final = LAYOUTS[-1]
 READABLE: Final = frozenset({LEGACY, *LAYOUTS})

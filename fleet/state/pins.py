@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import PlanRefused, UsageError
 from ..model import Fact, IPAddress, PublicKey
-from .schema import Confirmed, EscrowedKey, Identity, Pin, Tombstone
+from .schema import ConfigurationRow, Confirmed, EscrowedKey, Identity, Pin, Tombstone
 from .store import Store, moment, put
 
 HOLD_SECONDS: Final = 90 * 86400
@@ -143,16 +143,16 @@ class Pins(Store):
                 )
             ours = (Identity.overlay == overlay, Identity.name == new)
             session.execute(delete(Identity).where(*ours, Identity.kind.in_(kinds)))
-            for stale in (EscrowedKey, Confirmed):
+            for stale in (EscrowedKey, Confirmed, ConfigurationRow):
                 session.execute(delete(stale).where(stale.overlay == overlay, stale.router == new))
-            for table in (Pin, EscrowedKey, Confirmed):
+            for table in (Pin, EscrowedKey, Confirmed, ConfigurationRow):
                 session.execute(update(table).where(table.overlay == overlay, table.router == old).values(router=new))
             session.execute(update(Identity).where(Identity.overlay == overlay, Identity.name == old).values(name=new))
 
     def forget(self, overlay: str, name: str) -> None:
         """Forget everything of a router but its history and its tombstones; its address is free at once."""
         with self.writing() as session:
-            for table in (Pin, EscrowedKey, Confirmed):
+            for table in (Pin, EscrowedKey, Confirmed, ConfigurationRow):
                 session.execute(delete(table).where(table.overlay == overlay, table.router == name))
             session.execute(delete(Identity).where(Identity.overlay == overlay, Identity.name == name))
 

@@ -94,6 +94,17 @@ class Confirmed(Base):
     at: Mapped[float]
 
 
+class ConfigurationRow(Base):
+    """A configuration of a router that a sync confirmed, at last at that time. `content` is JSON without secrets."""
+
+    __tablename__ = "configurations"
+    overlay: Mapped[str] = mapped_column(Text, primary_key=True)
+    router: Mapped[str] = mapped_column(Text, primary_key=True)
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    content: Mapped[str] = mapped_column(Text)
+    at: Mapped[float]
+
+
 class RunRow(Base):
     """One command that wrote, or meant to."""
 

@@ -8,13 +8,13 @@ Each router's failure is its own; only what must stop everybody is raised.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from .. import engine, keys
 from ..control import Controller, Prepared, failed
 from ..danger import managed_through
-from ..engine import Journal
+from ..engine import Journal, Line
 from ..errors import HeldBack, UsageError
 from ..events import Event
 from ..model import Fact
@@ -22,7 +22,7 @@ from ..proof import Before, Proof
 from ..report import FleetReport, RouterReport
 from ..resume import LEFT_OUT, last_stopped
 from ..safety import Safety
-from ..state import Owner
+from ..state import CONFIGURATION, Owner
 from .alive import Liveness
 from .contact import FirstContact
 from .course import Course
@@ -115,7 +115,7 @@ class Sync:
         self._writing.run()
         self._waiting = self._liveness.judge()
         report = self._report()  # before what was confirmed last time is replaced: labels compare with it
-        self._remember()
+        self._record(report, self._remember())
         report.seconds = time.monotonic() - began
         return report
 
@@ -188,11 +188,11 @@ class Sync:
         state.pin_all(course.overlay, changed)
 
     # ------------------------------------------------------------------------------------------------- results
-    def _remember(self) -> None:
-        """What is confirmed is what a fresh read showed: the base for telling intent from drift next time."""
+    def _remember(self) -> dict[str, str]:
+        """What is confirmed is what a fresh read showed: it tells intent from drift next time, and can be gone back to."""
         course = self._course
         read = {name: course.survey.routers[name].observed for name in course.writable()}
-        self._control.remember(
+        return self._control.remember(
             {
                 name: (course.configuration(name), observed.version)
                 for name, observed in read.items()
@@ -208,9 +208,15 @@ class Sync:
         report.routers += map(self._one, selection.names)
         for router in report.routers:
             self._control.emit(Event(router.router, "done", router.outcome))
-        lines = [(router.router, "outcome", router.outcome, {"summary": router.summary}) for router in report.routers]
-        engine.record_all(course.journal, lines)
         return report
+
+    def _record(self, report: FleetReport, kept: Mapping[str, str]) -> None:
+        """Write down what became of each router and, if all of it is confirmed, under which id that is kept."""
+        lines: list[Line] = []
+        for router in report.routers:
+            confirmed = {CONFIGURATION: kept[router.router]} if router.router in kept else {}
+            lines.append((router.router, "outcome", router.outcome, {"summary": router.summary, **confirmed}))
+        engine.record_all(self._course.journal, lines)
 
     def _one(self, name: str) -> RouterReport:
         course = self._course

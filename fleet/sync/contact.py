@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .. import engine, keys, overlay
+from .. import engine, keys
+from ..back import DesiredState
 from ..changes import AddInterface
 from ..engine import Intent
 from ..errors import RouterError
@@ -45,7 +46,7 @@ class FirstContact:
             if course.facts[name].public_key is None and course.may_write(name) and name not in course.errors
         ]
 
-    def _contact(self, name: str, desired: overlay.Desired) -> PublicKey:
+    def _contact(self, name: str, desired: DesiredState) -> PublicKey:
         course = self._course
         course.still_ours()
         router = course.survey.routers[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .. import overlay
+from ..back import DesiredState
 from ..changes import Change
 from ..control import Controller, Prepared, Survey
 from ..driver import Observed
@@ -36,7 +36,7 @@ class Course:
     safety: Safety
     still_ours: Callable[[], None]
     proof: Proof
-    desired: overlay.Desired | None = None
+    desired: DesiredState | None = None
     made: dict[str, list[Change]] = field(default_factory=dict)
     errors: dict[str, FleetError] = field(default_factory=dict)
     broken: dict[frozenset[str], float] = field(default_factory=dict)
