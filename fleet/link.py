@@ -104,7 +104,7 @@ class Dialogue(Request):
     lines: tuple[str | tuple[Part, ...], ...]
     mode: str = ""
     accept: tuple[str, ...] = ()
-    answers: tuple[tuple[str, str], ...] = ()
+    answers: tuple[tuple[str, Part], ...] = ()
 
     def native(self) -> str:
         """The lines as they are typed, those of a mode indented below its name."""

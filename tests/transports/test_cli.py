@@ -90,7 +90,7 @@ def test_a_question_that_is_expected_is_answered():
 
 def test_the_answer_to_a_question_without_echo_ends_with_its_output():
     with talking() as (_, session, _):
-        (printed,) = outputs(ask(session, "password", answers=((r"password: $", "abc\n"),)))
+        (printed,) = outputs(ask(session, "password", answers=((r"password: $", Secret("abc\n")),)))
     assert printed.endswith("3 characters")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import re
 import socket
 from pathlib import Path
 
@@ -81,8 +82,9 @@ def test_an_expired_certificate_is_refused_in_every_mode(mode: str, tmp_path: Pa
     ca = tmp_path / "ca.pem"
     ca.write_text(certificate.certificate_pem)
     known = {"first": {}, "pinned": {"tls_fingerprint": certificate.fingerprint}, "ca": {"tls_ca": str(ca)}}[mode]
-    with HttpsServer(says({}), certificate=certificate) as server, pytest.raises(IdentityChanged, match="expired"):
+    with HttpsServer(says({}), certificate=certificate) as server, pytest.raises(IdentityChanged) as refused:
         connect(server, **{"tls_fingerprint": None, **known})
+    assert re.search("has expired|was valid until", refused.value.summary)
 
 
 def test_a_certificate_that_changes_within_a_session_is_refused(server):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ...dialects import Cli, Mode
 from ...errors import ConnectionLost, Rejected, RouterError
@@ -23,6 +23,8 @@ UNECHOED: Final = 1.0
 """Seconds of silence after a prompt that followed no echo: some devices show none."""
 
 EVIDENCE_LINES: Final = 5
+
+Answers: TypeAlias = tuple[tuple[str, Part], ...]
 
 
 class CliSession:
@@ -98,19 +100,20 @@ class CliSession:
         lines = [text.strip() for text in said.splitlines() if text.strip()][-EVIDENCE_LINES:]
         return Rejected(
             f"refused `{_shown(line)}`: {'; '.join(lines)[:300]}",
+            "`fleet plan` reads again and shows what is still missing",
             evidence="\n".join(lines),
             router=self._router,
         )
 
     # ------------------------------------------------------------------------------------------------- typing
-    def _typed(self, command: str, deadline: float, answers: tuple[tuple[str, str], ...]) -> str:
+    def _typed(self, command: str, deadline: float, answers: Answers) -> str:
         """What a command printed. Raises Gone, TimeoutError."""
         assert self._terminal is not None
         self._terminal.printed(0)  # what a router says unasked (a log line) belongs to no command
         self._terminal.type(f"{command}\n", deadline)
         return self._await(command, deadline, answers)
 
-    def _await(self, command: str | None, deadline: float, answers: tuple[tuple[str, str], ...]) -> str:
+    def _await(self, command: str | None, deadline: float, answers: Answers) -> str:
         """What is printed until the next prompt, without the echo of `command`."""
         assert self._terminal is not None
         terminal, raw, pages, silent = self._terminal, "", "", time.monotonic()
@@ -141,9 +144,10 @@ class CliSession:
                 pages, raw, command = page, "", None
 
     @staticmethod
-    def _answer(plain: str, answers: tuple[tuple[str, str], ...]) -> str:
+    def _answer(plain: str, answers: Answers) -> str:
         """The keys for a question that was expected, where one is asked."""
-        return next((keys for question, keys in answers if screen.before(plain, question) is not None), "")
+        found: Part = next((keys for question, keys in answers if screen.before(plain, question) is not None), "")
+        return found.reveal() if isinstance(found, Secret) else found
 
     def _unsafe(self, line: str) -> bool:
         return any(key in self._dialect.unsafe or not key.isprintable() for key in line)
@@ -164,8 +168,8 @@ def _shown(line: str | tuple[Part, ...]) -> str:
 
 
 def _redacted(text: str, request: Dialogue) -> str:
-    for line in request.lines:
-        for part in line if not isinstance(line, str) else ():
-            if isinstance(part, Secret) and part.reveal().strip():
-                text = text.replace(part.reveal().strip(), "***")
+    parts = [part for line in request.lines if not isinstance(line, str) for part in line]
+    for part in (*parts, *(keys for _, keys in request.answers)):
+        if isinstance(part, Secret) and part.reveal().strip():
+            text = text.replace(part.reveal().strip(), "***")
     return text

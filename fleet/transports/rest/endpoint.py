@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from dataclasses import dataclass, field
 from ...dialects import Rest
 from ...errors import LoginFailed
 from .pace import Pace
+
+DENIED_FOR = 300.0
+"""Seconds that a refused login is not tried again: `status --watch` runs for days, and somebody may mend it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Endpoint:
         self._writer = threading.Lock()
         self._login: Login | None = None if rest.login else Login()
         self._denied: LoginFailed | None = None
+        self._denied_at = 0.0
 
     def login(self, enter: Callable[[Login | None], Login], over: Login | None = None) -> Login:
         """The login that holds, made by `enter` if there is none, or if the one that holds is `over`.
@@ -37,14 +42,14 @@ class Endpoint:
         again for every router behind the endpoint would lock the account. Raises RouterError.
         """
         with self._lock:
-            if self._denied is not None:
+            if self._denied is not None and time.monotonic() - self._denied_at < DENIED_FOR:
                 raise LoginFailed(self._denied.summary, self._denied.hint)
             if self._login is None or self._login is over:
                 before, self._login = self._login, None
                 try:
                     self._login = enter(before)
                 except LoginFailed as error:
-                    self._denied = error
+                    self._denied, self._denied_at = error, time.monotonic()
                     raise
             return self._login
 

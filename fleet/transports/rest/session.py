@@ -215,7 +215,8 @@ class RestSession:
             return self._denied(request, said, allowed=403 in marks)
         if marks & self._rest.busy:
             return Rejected(f"{_brief(request)}: {said}", "too many ask this router or controller; try again", evidence=said)
-        cure = "the next plan shows what was carried out" if heard.answer.status >= 500 and not request.reads else ""
+        open_ended = heard.answer.status >= 500 and not request.reads
+        cure = f"`fleet plan` reads again and shows {'what was carried out' if open_ended else 'what is still missing'}"
         return Rejected(f"refused {_brief(request)}: {said}", cure, evidence=said)
 
     def _denied(self, request: Http, said: str, *, allowed: bool) -> LoginFailed:
