@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def kernel(router: EdgeOsSimulator) -> Kernel:
     """Loopback and Ethernet devices, up; addresses come from the configuration."""
-    found = Kernel(router.name, wireguard_module=router.has_wireguard)
+    works = router.has_wireguard and "no-kernel-module" not in router.otherwise
+    found = Kernel(router.name, wireguard_module=works)
     octeon = "3.10.107-UBNT" if router.version.startswith("1.") else "4.9.79-UBNT"
     mediatek = "3.10.107-UBNT" if router.version.startswith("1.") else "4.14.54-UBNT"
     found.sysctls |= {

@@ -27,7 +27,7 @@ MODELS: Final = {
 STAND_INS: Final = tuple(
     """
     ip iptables ip6tables iptables-save ip6tables-save iptables-restore ip6tables-restore sysctl ping sudo sg id date sleep
-    modprobe logger uname reboot install chown chgrp stat ls dpkg-query dpkg at atq atrm newgrp
+    modprobe logger uname reboot install chown chgrp stat ls dpkg-query dpkg at atq atrm newgrp hostname groups
     vyatta-cfg-cmd-wrapper vyatta-op-cmd-wrapper cli-shell-api vyatta_current_conf_ver.pl
     """.split()  # noqa: SIM905 - forty quoted words would hide the list
 )

@@ -19,6 +19,9 @@ class Router(Shell, Protocol):
 
     rule_sets_made: set[str]
 
+    def nat_from_5000(self) -> bool:
+        """True where source rules below 5000 are refused."""
+
     def restore(self, text: str, *, ipv6: bool = False) -> None:
         """iptables-restore --noflush. Raises Refused."""
 
@@ -77,6 +80,8 @@ class RouterEffects:
             path = ("service", "nat", "rule", number)
             if not rule.has("type"):
                 raise CheckFailed("NAT configuration error: rule type must be specified", path)
+            if rule.value("type") != "destination" and int(number) < 5000 and self._router.nat_from_5000():
+                raise CheckFailed("NAT configuration error: source rules are numbered from 5000", path)
             if rule.value("type") != "destination" and not rule.has("outbound-interface"):
                 raise CheckFailed("NAT configuration error: outbound-interface must be specified", path)
 

@@ -62,7 +62,8 @@ class Scripts:
 
     def right_group(self) -> bool:
         """True at boot and under `sg vyattacfg`."""
-        return self._call is None or self._call.in_group
+        native = self._router.version.startswith("3.") and "native-any-group" in self._router.otherwise
+        return self._call is None or self._call.in_group or native
 
     def firewall_rule_set(self, name: str, *, ipv6: bool) -> bool:
         """True if the rule set is in what is being committed."""
@@ -76,8 +77,13 @@ class Scripts:
         self._router.ran.append(" ".join(argv))
         said, code = self._router.ran_as_root(argv, stdin)
         if code:
-            raise Refused(said.rstrip("\n"))
+            old = "old-iproute" in self._router.otherwise and said.endswith("ddress not found.\n")
+            raise Refused("RTNETLINK answers: Cannot assign requested address" if old else said.rstrip("\n"))
         return said
+
+    def nat_from_5000(self) -> bool:
+        """True where the template enforces the numbers of source rules."""
+        return "nat-from-5000" in self._router.otherwise
 
     def _still_here(self) -> None:
         """A commit does not outlive a power cut."""

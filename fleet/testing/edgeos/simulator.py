@@ -12,9 +12,9 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Final, Literal, TypeAlias, Unpack
 
 from .._nodes import Clock
 from ..ether import Ether
@@ -46,6 +46,10 @@ from .text import Style, braces, footer
 from .tools import EDGE_TOOLS, UNLOCKED
 from .tree import Node
 
+Doubt: TypeAlias = Literal["old-iproute", "confirm-y", "nat-from-5000", "native-any-group", "no-kernel-module"]
+"""What real routers may do and the recordings do not show: words of an older iproute (issue 35), `[confirm][y]`, NAT rules
+below 5000 refused, native templates that do not ask for the group, a package whose module does not work (issue 144)."""
+
 _VBASH: Final = """command_not_found_handle() { printf '\\n  Invalid command: [%s]\\n\\n' "$1" >&2; return 127; }
 """
 
@@ -55,7 +59,7 @@ class EdgeOsSimulator(LinuxSimulator):
 
     `version` is 1.10.11, 2.0.9 or 3.0.0; `board` decides what offloads; `package` False: WireGuard is not installed (3.0 has it
     always). `config`: the text of config.boot instead of the wizard's. `hardened`: the wizard's WAN_IN and WAN_LOCAL drop what
-    is not accepted. `users` beside the login `username`.
+    is not accepted. `users` beside the login `username`. `otherwise`: where the sheet does not know, the other answer.
 
     `ran`: kernel commands of the templates in order. `lock_config()`: somebody else commits until `unlock_config()`. `acting`:
     the call on whose behalf the backend works. `as_device()` is what the contract suite needs. Faults: `break_flash`,
@@ -79,6 +83,7 @@ class EdgeOsSimulator(LinuxSimulator):
         names: Mapping[str, str] | None = None,
         missing: Sequence[str] = (),
         config: str = "",
+        otherwise: Collection[Doubt] = (),
         directory: Path | None = None,
     ) -> None:
         if version not in disk.RELEASES:
@@ -92,7 +97,8 @@ class EdgeOsSimulator(LinuxSimulator):
         self.backend_writes = 0
         self._asleep: dict[int, float] = {}
         self.up_since = 0.0
-        self._hardened, self._missing, self._given = hardened, tuple(missing), config
+        self._missing, self._given = tuple(missing), config
+        self.otherwise = frozenset(otherwise)
         self._users = [User(username, 1000), *users]
         self.acting: EdgeCall | None = None
         super().__init__(
@@ -228,11 +234,13 @@ class EdgeOsSimulator(LinuxSimulator):
         return server
 
     def make_call(self, name: str, argv: list[str], cwd: Path, uid: int, fds: tuple[int, int, int] = (0, 1, 2)) -> EdgeCall:
+        """A call by a process whose FLEET_SIM_UID is `uid`."""
         call = EdgeCall(self, name, argv, cwd, uid % IN_GROUP, fds)
         call.in_group = uid >= IN_GROUP
         return call
 
     def run_tool(self, call: Call) -> int:
+        """Run a stand-in; its exit status."""
         tool = EDGE_TOOLS.get(call.name)
         if tool is None or self.down.is_set():
             return 127

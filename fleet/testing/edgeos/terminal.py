@@ -249,7 +249,8 @@ class Terminal:
                 return router.commit(session, call).text
 
         self._awaits = answer
-        return f"commit confirm will be automatically reboot in {minutes} minutes unless confirmed\nProceed? [confirm]"
+        question = "Proceed? [confirm]" + ("[y]" if "confirm-y" in router.otherwise else "")
+        return f"commit confirm will be automatically reboot in {minutes} minutes unless confirmed\n{question}"
 
     def _exit(self, session: Session, rest: list[str]) -> str:
         if self._level and not rest:

@@ -24,6 +24,16 @@ def _ip(call: Call) -> int | None:
     return TOOLS["ip"](call)
 
 
+def _hostname(call: Call) -> int:
+    call.out(call.host.kernel.sysctls["kernel.hostname"])
+    return 0
+
+
+def _groups(call: Call) -> int:
+    call.argv = ["-Gn"]
+    return calls.ident(call)
+
+
 def _writer(call: Call) -> int:
     return flash.writer(call, calls.edge(call).edge.failing_writes)
 
@@ -37,6 +47,7 @@ EDGE_TOOLS: Final[dict[str, Callable[[Call], int | None]]] = {
     **dict.fromkeys(flash.WRITERS, _writer),
     "ip": _ip,
     "sudo": calls.sudo, "sg": calls.sg, "newgrp": calls.sg, "id": calls.ident, "uname": calls.uname,
+    "hostname": _hostname, "groups": _groups,
     "dpkg-query": calls.dpkg_query, "dpkg": calls.dpkg_query,
     "install": ownership.install, "chown": ownership.chown, "chgrp": ownership.chown, "stat": ownership.stat,
     "ls": ownership.ls,

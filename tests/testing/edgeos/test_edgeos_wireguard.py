@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from edgeos_routers import OTHER, PEER, TUNNEL, configure, recorded_router, scripted
+from edgeos_routers import MAKE_KEY, OTHER, PEER, TUNNEL, configure, recorded_router, scripted
 
 from fleet.testing.edgeos import EdgeOsSimulator
+from fleet.testing.ether import Clock
 
 WG0 = "set interfaces wireguard wg0"
 
@@ -129,6 +130,15 @@ def test_deleting_then_fails_until_the_address_is_added_by_hand(router: EdgeOsSi
     router.ok("sudo ip -6 addr add fd77::1/64 dev wg0; sudo ip addr add 10.77.0.1/24 dev wg0")
     assert "rc=0 : commit" in scripted(router, deleting)
     assert "wg0" not in router.ok("ip link")
+
+
+def test_an_older_iproute_says_the_same_in_other_words() -> None:
+    with EdgeOsSimulator("edge", clock=Clock(frozen=True), otherwise={"old-iproute"}) as router:
+        router.ok(MAKE_KEY)
+        configure(router, TUNNEL)
+        router.ok("sudo ip addr del 10.77.0.1/24 dev wg0")
+        said = scripted(router, "begin\ndelete interfaces wireguard wg0\ncommit\nend")
+        assert "RTNETLINK answers: Cannot assign requested address" in said
 
 
 def test_a_wrong_private_key_file_is_refused_without_a_word(router: EdgeOsSimulator) -> None:
