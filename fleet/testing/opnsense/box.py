@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from ..ether import Clock, Ether
 from . import backup, cron, extras, firewall, keys, service, wireguard
@@ -20,12 +21,15 @@ from .users import User, Users
 from .wgmodels import CLIENTS, SERVERS
 
 GROUPS = "ifgroups"
+PLUGINS: Final = {"os-wireguard": "wireguard/", "os-firewall": "firewall/"}
+"""Plugins of 23.x and the endpoints that come with them (sheet 0 and 4)."""
 
 
 class Box(OnEther):
     """State and behaviour of one box. Direct access works from any thread and needs no `start`.
 
-    `names`: what endpoint names resolve to beside those of the ether.
+    `names`: what endpoint names resolve to beside those of the ether. `plugins`: those installed, which matters on 23.x only,
+    where WireGuard and the filter's API are plugins. `kernel.hiccup`: seconds for which a flushed tunnel carries nothing.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Box(OnEther):
         lan: str = "192.168.1.1/24",
         wan: str = "100.64.0.2/24",
         wan_rules: bool = True,
+        plugins: Iterable[str] = PLUGINS,
     ) -> None:
         self.name, self.release = name, release(version)
         self.public_hosts = frozenset(public_hosts)
@@ -53,12 +58,13 @@ class Box(OnEther):
         self.users = Users(users if users is not None else ())
         self.open_wan = not wan_rules
         self.broken_template = False
+        self.meanwhile: Callable[[], None] | None = None
         self.log: list[str] = []
         self.new_uuid: Callable[[], str] = lambda: str(uuid.uuid4())
         self.new_key: Callable[[], str] = keys.new_key
         self.new_psk: Callable[[], str] = keys.new_psk
         self.store = Store(self.release, self.wall_time, initial(name, lan, wan))
-        self.kernel = Kernel(self.resolve, self.forget)
+        self.kernel = Kernel(self.resolve, self.forget, self.clock.now)
         self.service = service.Service(self)
         self.filter = firewall.Filter(self)
         self.cron = cron.Cron(self)
@@ -74,6 +80,8 @@ class Box(OnEther):
             **self.routing.actions(),
             **extras.actions(self),
         }
+        missing = () if self.release.since(24, 1) else tuple(PLUGINS[one] for one in PLUGINS if one not in plugins)
+        self.actions = {path: action for path, action in self.actions.items() if not path.startswith(missing)}
         self.boot()
 
     # --- writing --------------------------------------------------------------------------------------------------------
@@ -86,6 +94,18 @@ class Box(OnEther):
     def save(self, call: Call, draft: Config) -> None:
         """One write by an API call."""
         self.store.commit(draft, call.username, f"{call.uri} made changes")
+
+    def draft(self, *, locked: bool) -> Config:
+        """The configuration as a writing call reads it. `meanwhile` is what somebody else does at that moment.
+
+        From 25.1.3 every write locks and reads again; before, only some did: then the other's write is lost (sheet 7).
+        """
+        with_lock = locked or self.release.since(25, 1, 3)
+        draft = copied(self.store.current)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return copied(self.store.current) if with_lock else draft
 
     def register_group(self, call: Call) -> None:
         """`interface invoke registration`: the entry of group `wireguard`, one revision the first time (sheet 3)."""

@@ -40,6 +40,7 @@ class Device:
     routes: list[str] = field(default_factory=list)
     mtu: int = 1420
     up: bool = False
+    dark_until: float = 0.0
 
     @property
     def public_key(self) -> str:
@@ -50,8 +51,11 @@ class Device:
 class Kernel:
     """All wg devices. `resolve` answers for endpoint names; `forget(device, peer key)` ends a session; `commands` is a log."""
 
-    def __init__(self, resolve: Callable[[str], str | None], forget: Callable[[str, str], None]) -> None:
-        self._resolve, self._forget = resolve, forget
+    def __init__(
+        self, resolve: Callable[[str], str | None], forget: Callable[[str, str], None], now: Callable[[], float]
+    ) -> None:
+        self._resolve, self._forget, self._now = resolve, forget, now
+        self.hiccup = 0.0
         self.ports = itertools.count(FIRST_RANDOM_PORT)
         self.devices: dict[str, Device] = {}
         self.commands: list[str] = []
@@ -121,6 +125,7 @@ class Kernel:
             self._run(f"ifconfig {device.name} {_family(address)} {bare} -alias")
         device.addresses.clear()
         device.routes.clear()
+        device.dark_until = self._now() + self.hiccup
 
     def _start(self, instance: Rendered) -> None:
         device = self.devices.get(instance.device)

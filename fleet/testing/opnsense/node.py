@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from ..ether import Ether, Handshake, Packet, SimInterface, SimPeer, is_address
+from ..ether import Clock, Ether, Handshake, Packet, SimInterface, SimPeer, is_address
 
 if TYPE_CHECKING:
     from .extras import Routing
@@ -23,6 +23,7 @@ class OnEther:
     public_hosts: frozenset[str]
     names: dict[str, str]
     ether: Ether | None
+    clock: Clock
     store: Store
     kernel: Kernel
     filter: Filter
@@ -65,8 +66,9 @@ class OnEther:
             if record.get("ipaddr"):
                 yield record["ipaddr"], key
         for device in list(self.kernel.devices.values()):
-            for prefix in [*device.addresses, *device.routes]:
-                yield prefix, device.name
+            if self.clock.now() >= device.dark_until:
+                for prefix in [*device.addresses, *device.routes]:
+                    yield prefix, device.name
         yield from self.routing.running()
 
     def owns(self, address: str) -> bool:

@@ -37,6 +37,9 @@ class Records:
         self.box, self.section, self.root, self.fields = box, section, root, fields
         self.switch = "disabled" if any(one.name == "disabled" for one in fields) else "enabled"
 
+    locks = False
+    """True where add and set held the lock before 25.1.3 already."""
+
     # --- for the kinds that differ --------------------------------------------------------------------------------------
 
     def fresh(self, config: Config) -> dict[str, str]:
@@ -102,7 +105,7 @@ class Records:
     def write(self, call: Call, key: str, posted: Mapping[str, object]) -> dict[str, object]:
         """Merge, validate the whole record, store it with what belongs to it, in one revision."""
         self.box.may_write(call)
-        draft = copied(self.box.store.current)
+        draft = self.box.draft(locked=self.locks)
         wrong = self.merge(draft, key, posted, self.root)
         if wrong:
             return failed(wrong)
@@ -125,7 +128,7 @@ class Records:
         self.box.may_write(call)
         asked = call.parameter() or ""
         keys = asked.split(",") if self.box.release.since(26, 1, 3) else [asked]
-        draft = copied(self.box.store.current)
+        draft = self.box.draft(locked=True)
         gone = [draft[self.section].pop(key, None) for key in keys]
         if not any(record is not None for record in gone):
             return {"result": "not found"}

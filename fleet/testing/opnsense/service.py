@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from . import grid
@@ -73,9 +74,7 @@ class Service:
 
     def show(self, call: Call) -> object:
         """The kernel's truth, keys stripped (sheet 3.2)."""
-        rows = [
-            row for device in sorted(self._box.kernel.devices.values(), key=lambda one: one.name) for row in self._rows(device)
-        ]
+        rows = self._all_rows()
         kinds = call.post.get("type")
         if isinstance(kinds, list) and kinds:
             rows = [row for row in rows if row["type"] in kinds]
@@ -84,14 +83,17 @@ class Service:
 
     def text(self, call: Call) -> object:
         """Both showconf and showhandshake, until 23.7."""
-        lines = [
-            f"{row['if']}\t{row['public-key']}" for device in self._box.kernel.devices.values() for row in self._rows(device)
-        ]
+        lines = [f"{row['if']}\t{row['public-key']}" for row in self._all_rows()]
         return {"response": "\n".join(lines)}
 
     # --- rows -----------------------------------------------------------------------------------------------------------
 
-    def _rows(self, device: Device) -> list[dict[str, Any]]:
+    def _all_rows(self) -> list[dict[str, Any]]:
+        names = self._names()
+        devices = sorted(self._box.kernel.devices.values(), key=lambda one: one.name)
+        return [row for device in devices for row in self._rows(device, names)]
+
+    def _rows(self, device: Device, names: Mapping[str, str]) -> list[dict[str, Any]]:
         servers = self._box.store.current[SERVERS].values()
         ifname = next((one["name"] for one in servers if f"wg{one['instance']}" == device.name), None)
         head: dict[str, Any] = {
@@ -102,13 +104,13 @@ class Service:
             "fwmark": "off",
             "endpoint": str(device.port),
             "status": "up" if device.up else "down",
-            "name": self._name(device.public_key),
+            "name": names.get(device.public_key, ""),
         }
         rows = [head | self._age(0) | {"ifname": ifname}]
-        rows += [self._peer_row(device, peer) | {"ifname": ifname} for peer in device.peers.values()]
+        rows += [self._peer_row(device, peer, names) | {"ifname": ifname} for peer in device.peers.values()]
         return rows
 
-    def _peer_row(self, device: Device, peer: Peer) -> dict[str, Any]:
+    def _peer_row(self, device: Device, peer: Peer, names: Mapping[str, str]) -> dict[str, Any]:
         handshake = self._box.handshake(device.name, peer.public_key)
         at = 0 if handshake is None else int(self._box.wall_at(handshake.at))
         endpoint = peer.endpoint if handshake is None else handshake.endpoint
@@ -122,7 +124,7 @@ class Service:
             "transfer-rx": 0 if handshake is None else handshake.received,
             "transfer-tx": _tried(peer) if handshake is None else handshake.sent,
             "persistent-keepalive": str(peer.keepalive or "off"),
-            "name": self._name(peer.public_key),
+            "name": names.get(peer.public_key, ""),
         }
         return row | self._age(at)
 
@@ -137,11 +139,11 @@ class Service:
             "peer-status": "offline" if age is None else "online" if age <= ONLINE else "stale",
         }
 
-    def _name(self, public_key: str) -> str:
+    def _names(self) -> Mapping[str, str]:
         """By key, wherever it stands: an instance stored without public key has no name here (captures 9)."""
         config = self._box.store.current
-        records = (record for section in (CLIENTS, SERVERS) for record in config[section].values())
-        return next((record["name"] for record in records if record["pubkey"] == public_key), "")
+        records = [record for section in (SERVERS, CLIENTS) for record in reversed(config[section].values())]
+        return {record["pubkey"]: record["name"] for record in records}
 
 
 def _tried(peer: Peer) -> int:

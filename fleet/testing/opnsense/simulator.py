@@ -15,7 +15,7 @@ from typing import Final
 from ..certificates import Certificate, self_signed
 from ..ether import Clock, Ether
 from ..https import HttpFaults, HttpReply, HttpRequest, HttpsServer
-from .box import Box
+from .box import PLUGINS, Box
 from .dispatch import answer
 from .farm import TICKER
 from .users import User
@@ -65,6 +65,7 @@ class OpnsenseSimulator(Box):
         lan: str = "192.168.1.1/24",
         wan: str = "100.64.0.2/24",
         wan_rules: bool = True,
+        plugins: Iterable[str] = PLUGINS,
         certificate: Certificate | None = None,
     ) -> None:
         super().__init__(
@@ -78,6 +79,7 @@ class OpnsenseSimulator(Box):
             lan=lan,
             wan=wan,
             wan_rules=wan_rules,
+            plugins=plugins,
         )
         self.certificate = certificate or self_signed(name)
         self.faults = HttpFaults()

@@ -9,7 +9,7 @@ from . import grid, keys
 from .call import Call
 from .fields import defaults
 from .records import FAILED, Records, failed
-from .store import Config, Record, copied
+from .store import Config, Record
 from .wgmodels import CLIENTS, SERVERS, client_fields, server_fields
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Tree(Records):
         self.box.may_write(call)
         collection = posted.get(self.collection)
         records = collection.get(self.root) if isinstance(collection, dict) else None
-        draft = copied(self.box.store.current)
+        draft = self.box.draft(locked=False)
         wrong: dict[str, Any] = {}
         for asked, values in (records if isinstance(records, dict) else {}).items():
             key = asked if asked in draft[self.section] else self.box.new_uuid()
@@ -106,6 +106,7 @@ class Clients(Tree):
     """Peers."""
 
     collection = "clients"
+    locks = True
 
     def __init__(self, box: Box) -> None:
         super().__init__(box, CLIENTS, "client", client_fields(box.release))

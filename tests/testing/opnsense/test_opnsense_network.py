@@ -204,6 +204,18 @@ def test_sessions_of_other_peers_survive_a_change(joined: Net) -> None:
     assert rows["other"]["latest-handshake"] == before
 
 
+def test_a_flushed_tunnel_carries_nothing_for_a_while(joined: Net) -> None:
+    """Sheet 3.1: with disableroutes=0 every change costs all peers seconds of loss."""
+    joined.hub.box.kernel.hiccup = 2.0
+    assert joined.ping()
+    fields = {"name": "new", "pubkey": public_key(new_key()), "tunneladdress": "10.2.2.3/32", "servers": joined.hub.instance}
+    joined.hub.box.insert("wireguard/client/add_client", {"client": fields})
+    joined.hub.reconfigure()
+    assert not joined.ping()
+    joined.ether.clock.advance(2.0)
+    assert joined.ping()
+
+
 def test_a_preshared_key_on_one_side_only_ends_the_tunnel(joined: Net) -> None:
     joined.hub.box.insert(
         "wireguard/client/set_client", {"client": {"psk": new_key(), "servers": joined.hub.instance}}, joined.hub.peer

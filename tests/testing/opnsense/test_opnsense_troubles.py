@@ -93,6 +93,33 @@ def test_somebody_may_work_in_the_gui_between_a_read_and_a_write() -> None:
         assert (box.server_records[uuid]["mtu"], box.server_records[uuid]["port"]) == ("1400", "51820")
 
 
+@pytest.mark.parametrize(("version", "mtu"), [("24.7", ""), ("25.1.2", ""), ("25.1.3", "1400"), ("26.7", "1400")])
+def test_a_write_of_somebody_else_at_the_same_moment_is_lost_before_25_1_3(version: str, mtu: str) -> None:
+    """Sheet 7: set and add lock and read again only from 25.1.3."""
+    with running(version) as (box, client):
+        uuid = server(client)
+        box.meanwhile = lambda: box.edit("wireguard.server", uuid, mtu="1400")
+        client.post(f"wireguard/server/set_server/{uuid}", {"server": {"port": "51820"}})
+        assert box.server_records[uuid]["mtu"] == mtu
+
+
+def test_peers_were_written_under_a_lock_in_24_7_already() -> None:
+    """Sheet 7."""
+    with running("24.7") as (box, client):
+        uuid = server(client)
+        box.meanwhile = lambda: box.edit("wireguard.server", uuid, mtu="1400")
+        peer(client, servers=uuid)
+        assert box.server_records[uuid]["mtu"] == "1400"
+
+
+def test_without_its_plugin_23_7_has_no_wireguard() -> None:
+    """Sheet 0: a plugin until 23.7, part of the system after that."""
+    for version, status in (("23.7", 400), ("24.1", 200)):
+        with running(version, plugins=("os-firewall",)) as (_, client):
+            assert client.raw("GET", "/api/wireguard/general/get").status == status
+            assert client.raw("GET", "/api/firewall/filter/search_rule").status == 200
+
+
 def test_parallel_adds_all_arrive() -> None:
     """Captures 14."""
     with running() as (box, client):
