@@ -194,3 +194,7 @@ class Box(OnEther):
             self.filter.reload()
             self.routing.apply()
             self.cron.apply()
+
+    def reboot(self) -> None:
+        """Power off and on."""
+        self.boot()

@@ -90,7 +90,7 @@ class Cron:
         self._box = box
         self.known: dict[str, ConfigdAction] = {
             **{command: ConfigdAction(text, PLAIN.run) for command, text in _IDLE.items()},
-            "system reboot": ConfigdAction("Reboot the system", lambda box, parameters: box.boot()),
+            "system reboot": ConfigdAction("Reboot the system", lambda box, parameters: box.reboot()),
             "wireguard renew": ConfigdAction("Renew DNS for WireGuard on stale connections", _renew),
         }
         self.fired: list[tuple[float, str, str]] = []

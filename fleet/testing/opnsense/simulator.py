@@ -32,12 +32,23 @@ _DOWN: Final = HttpReply(503, b"<html><title>503 Service Unavailable</title></ht
 
 @dataclass(slots=True)
 class Refusal:
-    """The next `times` writes whose path holds `path` are refused, with a validation or with a status of their own."""
+    """After `skip` writes whose path holds `path`, `times` more are refused: with a validation, or another status."""
 
     path: str
     status: int = 200
     message: str = "refused"
     times: int = 1
+    skip: int = 0
+
+    def strikes(self, request: HttpRequest) -> bool:
+        """True if this request is refused; counts."""
+        if request.method != "POST" or self.path not in request.path or self.times <= 0:
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        self.times -= 1
+        return True
 
 
 class OpnsenseSimulator(Box):
@@ -166,9 +177,8 @@ class OpnsenseSimulator(Box):
             return _DOWN
         with self.lock:
             self.tick()
-            refused = next((one for one in self.refusals if one.times > 0 and one.path in request.path), None)
-            if refused is not None and request.method == "POST":
-                refused.times -= 1
+            refused = next((one for one in self.refusals if one.strikes(request)), None)
+            if refused is not None:
                 body = f'{{"result":"failed","validations":{{"simulated":"{refused.message}"}}}}'.encode()
                 return HttpReply(refused.status, body, (("Content-Type", "application/json; charset=UTF-8"),))
             reply = answer(self, request)

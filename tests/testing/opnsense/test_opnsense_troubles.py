@@ -53,6 +53,25 @@ def test_a_planned_refusal_hits_the_writes_it_names_once() -> None:
         assert answers == ["failed", "saved"]
 
 
+def test_a_refusal_can_wait_for_the_kth_write() -> None:
+    with running() as (box, client):
+        box.refusals.append(Refusal("wireguard/", skip=1))
+        answers = [client.post("wireguard/general/set", {"general": {"enabled": "1"}})["result"] for _ in range(3)]
+        assert answers == ["saved", "failed", "saved"]
+
+
+def test_a_scheduled_reboot_ends_connections() -> None:
+    with running() as (box, client):
+        server(client)
+        client.post("wireguard/general/set", {"general": {"enabled": "1"}})
+        box.insert("cron/settings/add_job", {"job": {"minutes": "*", "hours": "*", "command": "system reboot"}})
+        client.post("cron/service/reconfigure")
+        box.advance(60)
+        assert list(box.kernel.devices) == ["wg0"]
+        with pytest.raises(OSError):  # noqa: PT011  # reset, or closed without an answer
+            client.get("wireguard/general/get")
+
+
 def test_a_500_at_a_given_request_comes_from_in_front_of_the_php() -> None:
     with running() as (box, client):
         box.faults.statuses = {1: 500}
