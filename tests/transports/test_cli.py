@@ -119,7 +119,9 @@ def test_after_a_refusal_nothing_more_is_typed_and_the_mode_is_abandoned():
 def test_a_commit_that_fails_is_a_refusal():
     with talking() as (shell, session, _):
         reply = session.send([Dialogue(("set busy 1",), mode="configure")])[0]
+        after = ask(session, "echo outside")
     assert isinstance(reply, Rejected)
+    assert outputs(after) == ("outside",)
     assert "Commit failed" in reply.evidence
     assert shell.tree == []
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import subprocess
+import sys
 
 import pytest
 from rest_server import BASIC, KEY, SECRET, connect, one, says, talking
@@ -74,7 +77,7 @@ def test_basic_authentication_sends_key_and_secret_as_they_are():
         one(session, READ)
     kind, _, words = server.seen[0].header("Authorization").partition(" ")
     assert kind == "Basic"
-    assert __import__("base64").b64decode(words).decode() == f"{KEY}:{SECRET}"
+    assert base64.b64decode(words).decode() == f"{KEY}:{SECRET}"
 
 
 def test_requests_of_a_session_share_one_connection():
@@ -105,6 +108,14 @@ def test_a_connection_that_was_closed_while_idle_loses_no_write():
             pass
         reply = one(session, WRITE)
     assert isinstance(reply, Reply)
+
+
+def test_libraries_for_sessions_are_loaded_when_one_is_opened():
+    program = (
+        "import sys, fleet.builtin; list(fleet.builtin.fleet_transports()); print({'requests', 'netmiko'} & set(sys.modules))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"
 
 
 def test_a_request_of_another_kind_is_a_mistake_of_the_driver():

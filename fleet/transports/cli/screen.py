@@ -26,8 +26,13 @@ def without_escapes(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text with newlines alone: terminals print a carriage return or two before each."""
-    return text.replace("\r\r\n", "\n").replace("\r\n", "\n")
+    """Text with newlines alone: terminals print a carriage return or two before each, and one alone begins a line anew."""
+    text = text.replace("\r\r\n", "\n").replace("\r\n", "\n")
+    return "\n".join(map(_overwritten, text.split("\n"))) if "\r" in text else text
+
+
+def _overwritten(line: str) -> str:
+    return next((part for part in reversed(line.split("\r")) if part), "")
 
 
 def without_echo(text: str, typed: str) -> str | None:

@@ -77,21 +77,27 @@ class CliSession:
 
     def _in_mode(self, request: Dialogue, deadline: float, typed: list[bool]) -> Reply | RouterError:
         mode = self._dialect.modes[request.mode] if request.mode else Mode((), ())
-        refused: Rejected | None = None
         outputs: list[str] = []
-        for command in mode.enter:
-            refused = refused or self._judged(command, request, self._typed(command, deadline, request.answers))
-        for line in request.lines if refused is None else ():
-            typed[0] = True
-            printed = self._typed(_revealed(line), deadline, request.answers)
-            refused = self._judged(line, request, printed)
-            if refused is not None:
-                break
-            outputs.append(printed)
-        for command in (mode.abandon or mode.leave) if refused is not None else mode.leave:
-            printed = self._typed(command, deadline, request.answers)
-            refused = refused or self._judged(command, request, printed)
-        return refused or Reply(text="\n".join(outputs), data=tuple(outputs))
+
+        def run(lines: Sequence[str | tuple[Part, ...]], keep: list[str]) -> Rejected | None:
+            """Type lines until one is refused; `keep` gets the output of each that was taken."""
+            for line in lines:
+                printed = self._typed(_revealed(line), deadline, request.answers)
+                if (refused := self._judged(line, request, printed)) is not None:
+                    return refused
+                keep.append(printed)
+            return None
+
+        entered: list[str] = []
+        refused = run(mode.enter, entered)
+        if refused is None:
+            typed[0] = bool(request.lines)
+            refused = run(request.lines, outputs) or run(mode.leave, [])
+        if refused is None:
+            return Reply(text="\n".join(outputs), data=tuple(outputs))
+        if entered:  # where nobody came in, the command out would end the login
+            run(mode.abandon or mode.leave, [])
+        return refused
 
     def _judged(self, line: str | tuple[Part, ...], request: Dialogue, printed: str) -> Rejected | None:
         if not screen.refusal(printed, self._dialect, request.accept):

@@ -9,7 +9,7 @@ import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ...dialects import Rest
 from ...errors import ConnectionLost, RouterError, Unreachable
@@ -17,8 +17,10 @@ from ...link import Access, Address, Session
 from .. import Dial, Transport, tls
 from .endpoint import Endpoint
 from .filling import given
-from .session import RestSession
-from .wire import Line, Wire
+
+if TYPE_CHECKING:  # requests takes its time to load, and most commands speak to no REST API
+    from .session import RestSession
+    from .wire import Wire
 
 __all__ = ["RestTransport"]
 
@@ -104,6 +106,9 @@ class RestTransport(Transport):
         return session
 
     def _session(self, endpoint: Endpoint, way: _Way, timeout: float, wire: Wire | None = None) -> RestSession:
+        from .session import RestSession
+        from .wire import Line
+
         if wire is None:
             wire, _ = _wire(way, timeout)
         line = Line(way.address.host, way.address.port, lambda left: _wire(way, min(left, timeout))[0], wire)
@@ -122,6 +127,8 @@ class RestTransport(Transport):
 
 def _wire(way: _Way, timeout: float) -> tuple[Wire, str]:
     """A connected wire and the certificate's fingerprint, empty for a plain connection. Raises RouterError."""
+    from .wire import Wire
+
     access, address = way.access, way.address
     encrypted = _encrypted(access, address)
     try:
