@@ -28,6 +28,7 @@ from ..overlay import fitted
 from .cases import CASES, INTERFACE, Case
 from .drills import CrashDrills
 from .guardlaws import GuardLaws
+from .markerlaws import MarkerLaws
 from .subject import Device, Subject
 
 _ANY_KEY = PublicKey("A" * 43 + "=")
@@ -38,7 +39,7 @@ def secrets_of(case: Case) -> set[str]:
     return {one.preshared_key.reveal() for state in case.states for one in state.peers if isinstance(one.preshared_key, Secret)}
 
 
-class DriverContract(GuardLaws, CrashDrills):
+class DriverContract(GuardLaws, MarkerLaws, CrashDrills):
     """Subclass it, name the driver, return a device."""
 
     driver: ClassVar[Driver]

@@ -20,7 +20,7 @@ from ..errors import RouterError
 from ..model import PublicKey
 from .cases import AFTER, BEFORE, INTERFACE, State
 from .disturbed import KINDS, Killed, Kind, Wire
-from .subject import WINDOW, Subject
+from .subject import Subject, overdue
 
 Mode: TypeAlias = Literal["guarded", "unguarded"]
 Blow: TypeAlias = "Kind | Literal['killed at the journal', 'killed after the journal']"
@@ -105,12 +105,12 @@ class CrashDrills:
         process.wire.catch_up()
         _truthful(process, subject, wanted, old, story)
         if guarded and number % 2:
-            subject.device.advance(WINDOW + 2)
+            subject.device.advance(overdue(subject.driver.limits))
             _whole(subject, wanted, old, story)
         following = subject.again()
         # The next run is guarded or not, whatever the one before it was.
         (following.guarded if (number // 2) % 2 == 0 and guarded else following.converge)(wanted)
-        subject.device.advance(2 * WINDOW)
+        subject.device.advance(2 * overdue(subject.driver.limits))
         _healed(subject, wanted, known.ours[way], known.foreign, story)
 
 

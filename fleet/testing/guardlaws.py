@@ -21,7 +21,7 @@ from ..report import FleetReport
 from .alone import Alone
 from .cases import HUB, INTERFACE, ROUTER, A, B, Case, State
 from .disturbed import Killed
-from .subject import WINDOW, Subject
+from .subject import WINDOW, Subject, overdue
 
 ROUND_TRIPS_MORE = 4
 """What a guarded change of one peer may cost beyond an unguarded one."""
@@ -30,7 +30,7 @@ End: TypeAlias = Callable[[Subject], None]
 
 
 def _deadline(subject: Subject) -> None:
-    subject.device.advance(WINDOW + 2)
+    subject.device.advance(overdue(subject.driver.limits))
 
 
 def _power_cut(subject: Subject) -> None:
@@ -76,7 +76,7 @@ class GuardLaws:
         for state in case.states:
             plain.converge(state)
             subject.again().guarded(state)
-            subject.device.advance(2 * WINDOW)
+            subject.device.advance(2 * overdue(subject.driver.limits))
             assert subject.differences(state) == ()
             observed = subject.observe()
             assert (observed.guard, observed.leftovers) == (None, ())
@@ -118,7 +118,7 @@ class GuardLaws:
             assert said is None or "the drill says so; undone after" in said
             assert said is None or case.rekeyed or _by_its_undo_alone(run), "the router's undo left something to finish"
             assert _everything(subject, case) == before
-            subject.device.advance(2 * WINDOW)
+            subject.device.advance(2 * overdue(subject.driver.limits))
             assert _everything(subject, case) == before
 
     @pytest.mark.parametrize("end", [_deadline, _power_cut], ids=["deadline", "power-cut"])
@@ -141,7 +141,7 @@ class GuardLaws:
             before = _everything(subject, case)
 
             def dawdle() -> str:
-                subject.device.advance(WINDOW + 2)
+                subject.device.advance(overdue(subject.driver.limits))
                 return ""
 
             said = _rolled_back(subject.again(), new, dawdle)

@@ -9,7 +9,7 @@ from typing import Protocol
 from .. import engine, keys
 from ..changes import AddInterface, Change
 from ..diff import diff
-from ..driver import Driver, Observed, RouterPlan, Script
+from ..driver import Driver, Limits, Observed, RouterPlan, Script
 from ..engine import Intent
 from ..guard import Guarded, resolve_left_over
 from ..link import Link, Reply, Request, RouterLink, Target
@@ -20,6 +20,14 @@ from .disturbed import Event, Wire
 
 WINDOW = 120
 """Seconds within which a guarded change must be confirmed."""
+
+LOOKS = 4
+"""How often a router is looked at while its undo takes the time that its limits declare."""
+
+
+def overdue(limits: Limits) -> float:
+    """Seconds after which an undo that nobody stopped must be over."""
+    return WINDOW + 2 + limits.undo_seconds
 
 
 class Device(Protocol):
@@ -105,7 +113,7 @@ class Subject:
         self._latest: Subject | None = None
         link = device.link(Target(ROUTER, OVERLAY, (INTERFACE,), options or driver.Options()))
         link.through(self.wire.around)
-        self._watched = _Watched(driver, self.scripts, self.wire)
+        self._watched = _Watched(driver, self.scripts, self.wire, device)
         self.router = engine.Router(ROUTER, OVERLAY, self._watched, link)
 
     @property
@@ -185,19 +193,31 @@ class _Watched(Driver):
     name = "watched"
     transport = "watched"
 
-    def __init__(self, driver: Driver, scripts: list[Script], wire: Wire) -> None:
+    def __init__(self, driver: Driver, scripts: list[Script], wire: Wire, device: Device) -> None:
         self._driver = driver
+        self._device = device
+        self._armed = False
         self._scripts = scripts
         self._wire = wire
         self.waited = 0
         self.limits = driver.limits  # type: ignore[misc]  # of the driver under test
 
     def observe(self, link: Link) -> Observed:
+        if self._undoing():
+            self._device.advance(self.limits.undo_seconds / LOOKS)
         before = self._wire.exchanges
         observed = self._driver.observe(link)
+        self._armed = observed.guard is not None
         if not observed.settled:
             self.waited += self._wire.exchanges - before
         return observed
+
+    def _undoing(self) -> bool:
+        """True while a router that takes its time was told to undo and has not: each look back is some time later."""
+        if not (self.limits.undo_seconds and self._armed):
+            return False
+        trips = [request for script in self._scripts for request in script.trip]
+        return any(event[0] == "carried" and event[1] in trips for event in self._wire.events)
 
     def render(self, plan: RouterPlan, observed: Observed) -> Script:
         script = self._driver.render(plan, observed)

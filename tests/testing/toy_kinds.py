@@ -5,12 +5,13 @@ A router refuses what its limits say that it cannot have: the core must not ask 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 from toy_router import Call, ToyDriver, ToyRouter
 
-from fleet import Limits, Link, Observed, RouterPlan, Script, Step
+from fleet import Limits, Link, Marker, Observed, RouterPlan, Script, Step
 from fleet.changes import AddInterface, AddOpening, AddPeer, AddRoute, Change, RemovePeer, SetOpening, SetPeer
 from fleet.errors import Rejected
 from fleet.link import Reply, Request
@@ -48,6 +49,20 @@ class KindRouter(ToyRouter):
             return reply
         self.undelivered, left = max(0, self.undelivered - 1), self.undelivered
         return Reply(data=(*reply.data, left == 0))  # type: ignore[misc]  # as ToyRouter made it
+
+    def advance(self, seconds: float) -> None:
+        """An undo that is a job of cron runs when the next minute begins."""
+        if self.guard is not None and self.kind.limits.undo_seconds:
+            self.guard.fires_at = math.ceil(self.guard.fires_at / 60) * 60
+        super().advance(seconds)
+
+    def _trip(self, plan_id: str) -> None:
+        if not self.kind.limits.undo_seconds:
+            super()._trip(plan_id)
+            return
+        if self.guard is None or self.guard.plan_id != plan_id:
+            raise no("no such undo is armed")
+        self.guard.fires_at = self.now
 
     def _apply(self, about: tuple[Change, bool]) -> None:
         self.refuse(about[0])
@@ -157,3 +172,44 @@ def _derived(interface: Interface) -> dict[Any, Route]:
     """As the vendor makes them: for every allowed IP of a peer that works, without a mark."""
     peers = [peer for peer in interface.peers.values() if not peer.disabled]
     return {prefix: Route(prefix, None) for peer in peers for prefix in peer.allowed_ips}
+
+
+class MarkedRouter(KindRouter):
+    """Holds the writer's marker. `fault` plants what is easily got wrong."""
+
+    def __init__(self, kind: Kind, fault: str = "") -> None:
+        super().__init__(kind)
+        self.fault = fault
+        self.marker: tuple[str, float] | None = None
+
+    def answer(self, request: Request) -> Reply:
+        if isinstance(request, Call) and request.verb == "whose":
+            return Reply(data=self.marker and (self.marker[0], max(0.0, self.marker[1] - self.now)))
+        return super().answer(request)
+
+    def _mark(self, about: tuple[str, int]) -> None:
+        owner, seconds = about
+        standing = self.marker is not None and (self.marker[1] > self.now or self.fault == "never over")
+        if self.marker is not None and standing and self.marker[0] != owner and self.fault != "anybody's":
+            raise no(f"{self.marker[0]} is writing")
+        until = self.marker[1] if self.marker and standing and self.fault == "never renewed" else self.now + seconds
+        self.marker = (owner, until)
+        if self.fault == "is configuration":
+            for name, held in self.stored.items():
+                self.stored[name] = replace(held, mtu=1300)
+
+    def _unmark(self, about: object) -> None:
+        if self.fault != "stays":
+            self.marker = None
+
+
+@dataclass
+class MarkedDriver(KindDriver):
+    """The driver of such a router."""
+
+    def observe(self, link: Link) -> Observed:
+        whose = link.send(Call("whose", reads=True)).data if "marker" in link.target.asks else None
+        return replace(super().observe(link), marker=Marker(*whose) if isinstance(whose, tuple) else None)
+
+    def mark(self, owner: str, expires: int, observed: Observed) -> tuple[Request, ...] | None:
+        return (Call("mark", (owner, expires)) if owner else Call("unmark"),)
