@@ -58,7 +58,7 @@ class Jobs:
 
     def _run(self, job: Job) -> None:
         self.queue.pop(job.number, None)
-        self._router.run(job.line, b"", {"FLEET_SIM_UID": str(job.uid)})
+        self._router.run_task(job.line, job.uid)
 
     def lines(self, user: str) -> list[str]:
         """As atq prints them; root sees everybody's."""

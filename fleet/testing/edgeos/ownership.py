@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat as modes
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..linux._call import Call, Refused, Replace
@@ -18,6 +20,7 @@ class Owners:
     def __init__(self, root: Path, login: str) -> None:
         self._root = root
         self._login = login
+        self._making: list[tuple[str, set[Path]]] = []
         self._known: dict[int, tuple[Path, int, tuple[str, str]]] = {}
 
     def of(self, path: Path) -> tuple[str, str]:
@@ -34,7 +37,8 @@ class Owners:
         except ValueError:
             inside = ()
         if inside[:1] == ("config",):
-            return ("root" if path.is_dir() else self._login), GROUP
+            maker = next((user for user, before in self._making if path not in before), self._login)
+            return ("root" if path.is_dir() else maker), GROUP
         return (self._login, "users") if inside[:1] in {("tmp",), ("home",), ("run",)} else ("root", "root")
 
     def set(self, path: Path, owner: str | None = None, group: str | None = None) -> None:
@@ -42,6 +46,26 @@ class Owners:
         old = self.of(path)
         found = path.stat()
         self._known[found.st_ino] = (path, found.st_mtime_ns, (owner or old[0], group or old[1]))
+
+    @contextlib.contextmanager
+    def made_by(self, user: str) -> Iterator[None]:
+        """Files below /config that appear meanwhile are this user's, unless somebody says otherwise."""
+        if user == self._login:
+            yield
+            return
+        before = set(self._inside())
+        making = (user, before)
+        self._making.append(making)
+        try:
+            yield
+        finally:
+            for path in set(self._inside()) - before:
+                with contextlib.suppress(OSError):
+                    self.set(path)
+            self._making.remove(making)
+
+    def _inside(self) -> list[Path]:
+        return [path for path in (self._root / "config").rglob("*") if path.is_file()]
 
     def readable(self, path: Path, user: User) -> bool:
         """True if this user may read the file."""

@@ -96,6 +96,7 @@ class EdgeOsSimulator(LinuxSimulator):
         self.failing_writes: int | None = None
         self.backend_writes = 0
         self._asleep: dict[int, float] = {}
+        self._tasks = 0
         self.up_since = 0.0
         self._missing, self._given = tuple(missing), config
         self.otherwise = frozenset(otherwise)
@@ -227,7 +228,8 @@ class EdgeOsSimulator(LinuxSimulator):
         user = next((one for one in self._users if one.name == login), self._users[0])
 
         def handler(command: str, stdin: Stdin, env: Mapping[str, str]) -> tuple[bytes, bytes, int]:
-            return self.run(command, stdin, {**env, "FLEET_SIM_UID": str(user.uid), "USER": user.name})
+            with self.owners.made_by(user.name):
+                return self.run(command, stdin, {**env, "FLEET_SIM_UID": str(user.uid), "USER": user.name})
 
         server = SshServer(handler, shell=interactive(self), **options)
         self._ssh.append(server)
@@ -327,7 +329,7 @@ class EdgeOsSimulator(LinuxSimulator):
 
     def is_quiet(self) -> bool:
         """True when nothing runs but what sleeps past now, and no timer is due."""
-        if any((self.timers.fires_in(name) or 0.0) <= 0 for name in self.timers.names()):
+        if self._tasks or any((self.timers.fires_in(name) or 0.0) <= 0 for name in self.timers.names()):
             return False
         alive = processes(self.root_path)
         parents, now = set(alive.values()), self.clock.now()
@@ -372,9 +374,13 @@ class EdgeOsSimulator(LinuxSimulator):
         finally:
             self._asleep.pop(call.pid, None)
 
-    def run_task(self, line: str) -> None:
-        """A line of the task scheduler, by root."""
-        self.shell(Rooted(str(self.root_path), "").text(line))
+    def run_task(self, line: str, number: int = 0) -> None:
+        """A line of the task scheduler or of `at`, by root or by whoever has this number."""
+        self._tasks += 1
+        try:
+            self.run(line, b"", {"FLEET_SIM_UID": str(number)})
+        finally:
+            self._tasks -= 1
 
 
 class _Script(EdgeCall):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,17 @@ def test_an_operator_may_not_open_a_session_nor_take_the_group() -> None:
 
 def test_sg_changes_the_primary_group_and_keeps_the_user(router: EdgeOsSimulator) -> None:
     assert router.run("id -gn; sg vyattacfg -c 'id -un; id -gn'")[0].split() == [b"users", b"ubnt", b"vyattacfg"]
+
+
+def test_a_key_that_only_its_maker_can_read_can_be_set_by_its_maker_alone() -> None:
+    with made(users=(User("fleet", 1002),)) as router:
+        server = router.serve_ssh(login="fleet", passwords={"fleet": "secret"})
+        make = "sg vyattacfg -c 'umask 077; wg genkey > /config/auth/own.key'; stat -c '%a %U %G' /config/auth/own.key"
+        assert server.handler(make, io.BytesIO(), {})[0] == b"600 fleet vyattacfg\n"
+        line = "W=/opt/vyatta/sbin/vyatta-cfg-cmd-wrapper; $W begin; "
+        line += "$W set interfaces wireguard wg0 private-key /config/auth/own.key; $W end"
+        assert b"Permission denied" in router.run(line)[0]
+        assert server.handler(line, io.BytesIO(), {})[0] == b""
 
 
 def test_as_root_without_the_group_a_wireguard_commit_fails_too(router: EdgeOsSimulator) -> None:
