@@ -66,8 +66,9 @@ class Sync:
         self._lock_is_ours = still_ours
         self._markers = Markers(self._course, owner or Owner.current("sync"))
         self._contact = FirstContact(self._course, self._markers)
-        self._writing = Writing(self._course, self._markers, FIRST_PATIENCE)
-        self._liveness = Liveness(self._course, ALIVE_WITHIN if alive_within is None else alive_within)
+        within = ALIVE_WITHIN if alive_within is None else alive_within
+        self._writing = Writing(self._course, self._markers, FIRST_PATIENCE, within)
+        self._liveness = Liveness(self._course, within)
         self._waiting: dict[str, str] = {}
 
     def _proving(self) -> Proof:

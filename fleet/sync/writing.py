@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
 from .. import engine, keys
 from ..blast import refusals
 from ..changes import Change
@@ -23,19 +25,25 @@ from ..stages import Moves, moves, union
 from ..waves import Budget, waves
 from .course import Course
 from .marker import Markers
+from .way import leads_to
 
 Part: TypeAlias = Callable[[tuple[Change, ...]], tuple[Change, ...]]
 """Which of a router's changes are written in this stage."""
 
 
 class Writing:
-    """The part of a sync that changes routers. `patience`: seconds after which a silent one is asked again, then doubled."""
+    """The part of a sync that changes routers.
 
-    def __init__(self, course: Course, markers: Markers, patience: float) -> None:
+    `patience`: seconds after which a silent one is asked again, then doubled; `alive_within`: seconds for which one is awaited
+    whose tunnel this run has mended.
+    """
+
+    def __init__(self, course: Course, markers: Markers, patience: float, alive_within: float) -> None:
         self._course = course
         self._markers = markers
         self._union: Moves | None = None
         self._patience = patience
+        self._alive_within = alive_within
         self._ask_again = time.monotonic() + patience
         self._intents: dict[str, Intent] = {}
 
@@ -72,7 +80,7 @@ class Writing:
         hubs = [name for name in changes if self._course.is_hub(name)]
         others = [name for name in changes if not self._course.is_hub(name)]
         self._stage(hubs, lambda changes: split_removals(changes)[0])
-        self._stage(others, None)
+        self._stage([*others, *self._reconnected()], None)
         while late := self._late():
             self._begin(late)
             self._stage(late, None)
@@ -111,6 +119,27 @@ class Writing:
             except FleetError as error:
                 self._course.errors[name] = error
                 found.pop(name, None)
+        return found
+
+    def _reconnected(self) -> list[str]:
+        """Silent routers to which this run has just mended the way, and that answer now: awaited as long as a tunnel takes."""
+        course = self._course
+        due = {name for name in self._silent() if leads_to(name, course.made, course.fleet)}
+        if not due or course.stopped:
+            return []
+        found: list[str] = []
+
+        def look() -> bool:
+            found.extend(course.ask_again(due.intersection(self._silent())))
+            return not due.intersection(self._silent())
+
+        Retrying(
+            retry=retry_if_result(lambda all_there: not all_there),
+            wait=wait_fixed(1),
+            stop=stop_after_delay(self._alive_within),
+            retry_error_callback=lambda _: None,
+        )(look)
+        self._begin(found)
         return found
 
     def _late(self) -> list[str]:
