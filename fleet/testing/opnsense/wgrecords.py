@@ -89,7 +89,10 @@ class Servers(Tree):
         """What a row holds changed three times (sheet 2.4)."""
         release = self.box.release
         if release.since(25, 1, 3):
-            return super().row(config, key, record)
+            row = super().row(config, key, record)
+            if not release.since(25, 7, 1):
+                row.pop("interface", None)
+            return row
         values = self.view(config, key, record)
         joint = ", " if release.since(24, 7) else ","
         shown = ("enabled", "instance", "peers", "name", "pubkey", "port", "tunneladdress", "interface")
