@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
+from ._agenda import Agenda
 from ._files import SPIED
 from ._flash import signature
 from ._processes import leaves
@@ -23,6 +24,7 @@ class Bench(Shell):
         """What must be there before the first boot."""
         self._planted, self._writes, self._seen_state = False, 0, object()
         self.flash_commits = 0
+        self.agenda = Agenda(lambda: self.timers, lambda: self.clock)
 
     def settle(self, seconds: float = 30.0) -> None:
         """Wait until nothing is due and nothing runs but what sleeps."""
@@ -32,10 +34,8 @@ class Bench(Shell):
             time.sleep(0.03)
 
     def _is_quiet(self) -> bool:
-        for name in self.timers.names():
-            left = self.timers.fires_in(name)
-            if left is not None and (left <= 0 or name.startswith(("setup", "renew", "reload"))):
-                return False
+        if self.agenda.busy("setup", "renew", "reload"):
+            return False
         return leaves(str(self.root_path)) <= self.sleepers
 
     def advance(self, seconds: float) -> None:

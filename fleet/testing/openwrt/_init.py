@@ -231,7 +231,7 @@ def config_changed(router: OpenWrtSimulator, package: str) -> None:
             act(router, name, "reload")
         router.touched()
 
-    router.timers.at(f"reload {name}", RELOAD_DELAY * router.hurry, reload)
+    router.agenda.at(f"reload {name}", RELOAD_DELAY * router.hurry, reload)
 
 
 def reload_config(call: Call) -> int:
@@ -275,11 +275,11 @@ class Crond:
         self.running = True
         self._minute = int(self._router.wall() // 60)
         if self._lines:
-            self._router.timers.at("crond", 1.0, self._tick, 1.0)
+            self._router.agenda.at("crond", 1.0, self._tick, 1.0)
 
     def stop(self) -> None:
         """No more."""
-        self._router.timers.cancel("crond")
+        self._router.agenda.cancel("crond")
         self.running = False
 
     def _tick(self) -> None:

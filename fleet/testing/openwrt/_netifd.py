@@ -187,11 +187,11 @@ class Netifd:
         for line in words.split("\n"):
             self.said(interface, line)
         interface.up, interface.pending = False, True
-        self.router.timers.at(f"retry {interface.name}", RETRY, lambda: self._retry(interface, again=True))
+        self.router.agenda.at(f"retry {interface.name}", RETRY, lambda: self._retry(interface, again=True))
 
     def later(self, interface: NetInterface, seconds: float) -> None:
         """The handler's process waits and goes on."""
-        self.router.timers.at(f"retry {interface.name}", seconds, lambda: self._retry(interface, again=False))
+        self.router.agenda.at(f"retry {interface.name}", seconds, lambda: self._retry(interface, again=False))
 
     def _retry(self, interface: NetInterface, *, again: bool) -> None:
         with self.router.locked():
@@ -224,8 +224,8 @@ class Netifd:
                 self._setup(other)
 
     def _teardown(self, interface: NetInterface) -> None:
-        self.router.timers.cancel(f"setup {interface.name}")
-        self.router.timers.cancel(f"retry {interface.name}")
+        self.router.agenda.cancel(f"setup {interface.name}")
+        self.router.agenda.cancel(f"retry {interface.name}")
         was = interface.up
         kernel = self.router.kernel
         if interface.proto == "wireguard":

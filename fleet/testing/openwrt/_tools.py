@@ -7,12 +7,12 @@ from typing import Final
 from ..linux import _nft, _wg
 from ..linux import _small as linux
 from ..linux._call import Tool
-from . import _access, _busyip, _fw4, _ifcmd, _init, _small, _ubus, _uci
+from . import _access, _busyip, _daemons, _fw4, _ifcmd, _init, _ping, _small, _ubus, _uci, _writer
 
 WRITERS: Final = frozenset({"cat", "cp", "mv", "ln", "mkdir", "touch", "tee", "dd", "mktemp", "sed", "rm", "rmdir", "chmod"})
 """Applets that are stand-ins while the flash is full or read-only."""
 
-TOOLS: Final[dict[str, Tool]] = dict.fromkeys(sorted(WRITERS), _small.writer) | {
+TOOLS: Final[dict[str, Tool]] = dict.fromkeys(sorted(WRITERS), _writer.writer) | {
     "uci": _uci.uci,
     "ubus": _ubus.ubus,
     "wg": _wg.wg,
@@ -33,10 +33,10 @@ TOOLS: Final[dict[str, Tool]] = dict.fromkeys(sorted(WRITERS), _small.writer) | 
     ".rc": _init.rc,
     "jsonfilter": _small.jsonfilter,
     "lock": _small.lock,
-    "start-stop-daemon": _small.start_stop_daemon,
+    "start-stop-daemon": _daemons.start_stop_daemon,
     "sysctl": _small.sysctl,
-    "ping": _small.ping,
-    "ping6": _small.ping,
+    "ping": _ping.ping,
+    "ping6": _ping.ping,
     "date": linux.date,
     "sleep": _small.sleep,
     "id": linux.ident,
@@ -44,9 +44,9 @@ TOOLS: Final[dict[str, Tool]] = dict.fromkeys(sorted(WRITERS), _small.writer) | 
     "modprobe": linux.modprobe,
     "uname": _small.uname,
     "hostname": _small.hostname,
-    "pgrep": _small.pgrep,
-    "pidof": _small.pidof,
-    "ps": _small.ps,
+    "pgrep": _daemons.pgrep,
+    "pidof": _daemons.pidof,
+    "ps": _daemons.ps,
     "df": _small.df,
     "reboot": _small.reboot,
     "passwd": _access.passwd,

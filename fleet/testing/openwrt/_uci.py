@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from ..linux._call import Call
 from ._router import router_of
+from ._ucieditor import Editor
 from ._ucifile import Package, ParseError, Section, Value, Words, parse, quoted, serialise
-from ._ucistore import INVALID, NOT_FOUND, Editor, Store, Target, UciError
+from ._ucistore import INVALID, NOT_FOUND, Store, Target, UciError
 
 if TYPE_CHECKING:
     from .simulator import OpenWrtSimulator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import re
 import tempfile
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ._ucifile import Package, ParseError, Section, Value, Words, parse, quoted, serialise, valid_name, valid_package
+from ._ucifile import Package, ParseError, Section, Value, Words, parse, quoted, serialise, valid_package
 
 NOT_FOUND: Final = "Entry not found"
 INVALID: Final = "Invalid argument"
@@ -118,7 +117,7 @@ class Store:
         """The package with what is staged. Raises UciError."""
         package = self.committed(name)
         for delta in self.deltas(name):
-            _replay(package, delta)
+            replay(package, delta)
         return package
 
     def deltas(self, name: str) -> list[Delta]:
@@ -214,7 +213,7 @@ def _delta_of(word: str, name: str) -> Delta | None:
     return Delta(mark, section, option, value if equals else None)
 
 
-def _replay(package: Package, delta: Delta) -> None:
+def replay(package: Package, delta: Delta) -> None:
     """Staged edits that fit no more are passed over, as libuci does."""
     section = package.section(delta.section)
     value = delta.value or ""
@@ -254,111 +253,3 @@ def _replay_option(section: Section, delta: Delta) -> None:
 
 def _added(old: Value | None, value: str) -> list[str]:
     return [*([old] if isinstance(old, str) else old or []), value]
-
-
-class Editor:
-    """Edits of one package as `uci set` and its like make them: looked up, checked, applied in memory and staged."""
-
-    def __init__(self, store: Store, name: str) -> None:
-        self.store = store
-        self.package = store.load(name)
-
-    def section(self, name: str) -> Section | None:
-        """A section by name or by `@type[index]`. Raises UciError."""
-        if not name.startswith("@"):
-            return self.package.section(name)
-        match = re.match(r"@([^\[]*)\[(-?\d+)\]\Z", name)
-        if match is None:
-            raise UciError(INVALID)
-        found = self.package.of_type(match[1]) if match[1] else self.package.sections
-        index = int(match[2])
-        index = index + len(found) if index < 0 else index
-        if not 0 <= index < len(found):
-            raise UciError(NOT_FOUND)
-        return found[index]
-
-    def value(self, target: Target) -> Value | Section:
-        """What `get` and `show` mean by a target. Raises UciError."""
-        section = self.section(target.section)
-        if section is None:
-            raise UciError(NOT_FOUND)
-        if not target.option:
-            return section
-        value = section.options.get(target.option)
-        if value is None:
-            raise UciError(NOT_FOUND)
-        return value
-
-    def stage(self, delta: Delta) -> None:
-        """Apply and remember. Raises UciError."""
-        _replay(self.package, delta)
-        self.store.stage(self.package.name, delta)
-
-    def add(self, kind: str) -> str:
-        """A new anonymous section; its name. The type is not checked (sheet 2.2)."""
-        name = copy.deepcopy(self.package).add(kind).name
-        self.stage(Delta("+", name, value=kind))
-        return name
-
-    def set(self, target: Target) -> None:
-        """Raises UciError."""
-        if target.value is None or not target.section:
-            raise UciError(INVALID)
-        section = self.section(target.section)
-        if target.option and not valid_name(target.option):
-            raise UciError("Parse error")
-        if not target.value:
-            if section is not None and (not target.option or target.option in section.options):
-                self.delete(target)
-            elif section is None:
-                raise UciError(INVALID)
-        elif target.option:
-            self._set_option(section, target)
-        elif section is not None and section.type == target.value:
-            return
-        elif section is None and not valid_name(target.section):
-            raise UciError(INVALID)
-        else:
-            self.stage(Delta("", section.name if section else target.section, value=target.value))
-
-    def _set_option(self, section: Section | None, target: Target) -> None:
-        if section is None:
-            raise UciError(INVALID)
-        if section.options.get(target.option) != target.value:  # an equal value stages nothing (sheet 2.2)
-            self.stage(Delta("", section.name, target.option, target.value))
-
-    def listed(self, target: Target, mark: str) -> None:
-        """add_list (`|`) and del_list (`~`). Raises UciError."""
-        section = self.section(target.section) if target.section else None
-        if section is None or target.value is None or not target.option:
-            raise UciError(INVALID)
-        if not valid_name(target.option):
-            raise UciError("Parse error")
-        if mark == "|" or isinstance(section.options.get(target.option), list):
-            self.stage(Delta(mark, section.name, target.option, target.value))
-
-    def delete(self, target: Target) -> None:
-        """Raises UciError."""
-        if not target.section:
-            raise UciError(INVALID)
-        self.value(Target(target.package, target.section, target.option))
-        section = self.section(target.section)
-        assert section is not None
-        self.stage(Delta("-", section.name, target.option))
-
-    def rename(self, target: Target) -> None:
-        """Raises UciError."""
-        self.value(target)
-        section = self.section(target.section)
-        if section is None or target.value is None or not valid_name(target.value):
-            raise UciError(INVALID)
-        self.stage(Delta("@", section.name, target.option, target.value))
-
-    def reorder(self, target: Target) -> None:
-        """Raises UciError."""
-        section = self.section(target.section)
-        if section is None:
-            raise UciError(NOT_FOUND)
-        if target.value is None or not target.value.isdigit():
-            raise UciError(INVALID)
-        self.stage(Delta("^", section.name, value=target.value))

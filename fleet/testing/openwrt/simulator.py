@@ -25,7 +25,7 @@ from ..linux._kernel import Kernel
 from ..linux._nftset import Ruleset
 from ..linux.simulator import SshOptions
 from ..sshd import Faults, SshServer
-from . import _files, _fw4, _init
+from . import _files, _fw4, _fw4rules, _init
 from ._access import Keys, Passwords
 from ._bench import Bench
 from ._ifcmd import needs
@@ -34,7 +34,8 @@ from ._router import Handler, release_of
 from ._rpcd import Rpcd
 from ._strangers import Strangers
 from ._uci import store_of
-from ._ucistore import Editor, Store, Target, UciError
+from ._ucieditor import Editor
+from ._ucistore import Store, Target, UciError
 
 COMMAND_LIMIT: Final = 9000
 """Bytes of an exec command that dropbear takes (sheet 6)."""
@@ -209,7 +210,7 @@ class OpenWrtSimulator(Bench):
                 action()
             self.touched()
 
-        self.timers.at(f"{what} {name}", DELAY * self.hurry, run)
+        self.agenda.at(f"{what} {name}", DELAY * self.hurry, run)
 
     @property
     def flash_full(self) -> bool:
@@ -263,7 +264,7 @@ class OpenWrtSimulator(Bench):
             threading.Thread(target=self.shell, args=(f'{variables} sh "{script}"',), name="hotplug", daemon=True).start()
 
     def _firewall_hotplug(self, action: str, interface: str, device: str) -> None:
-        zones = _fw4.Renderer(self).zones.values()
+        zones = _fw4rules.Renderer(self).zones.values()
         inside = any(interface in listed(zone.section.options.get("network")) for zone in zones)
         if inside and _init.enabled(self, "firewall") and _fw4.loaded(self):
             self.log("user.notice", "firewall", f"Reloading firewall due to {action} of {interface} ({device})")
@@ -284,6 +285,7 @@ class OpenWrtSimulator(Bench):
     def _boot(self) -> None:
         self.boots += 1
         self._up_since = self.clock.now()
+        self.agenda.clear()
         with self._locked():
             self._forget_peers()
             self.nftables = Ruleset()

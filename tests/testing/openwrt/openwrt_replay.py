@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.testing.ether import Ether, SimInterface, SimPeer
+from fleet.testing.ether import Clock, Ether, SimInterface, SimPeer
 from fleet.testing.openwrt import OpenWrtSimulator
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "openwrt"
@@ -117,7 +117,7 @@ class FarEnd:
 
 
 class Recorded(OpenWrtSimulator):
-    """A router on which waiting takes no time: the clock goes on by itself, step by step. `session`: of rpcd."""
+    """A router on which waiting takes no time: the clock moves with it, step by step, and not otherwise. `session`: of rpcd."""
 
     session = ""
 
@@ -127,9 +127,13 @@ class Recorded(OpenWrtSimulator):
             self._until_done()
         return not self.down.is_set()
 
+    def settle(self, seconds: float = 30.0) -> None:
+        while not self._is_quiet():
+            self.wait(STEP)
+
     def _until_done(self) -> None:
-        while any((self.timers.fires_in(name) or 1.0) <= 0 for name in self.timers.names()):
-            self.down.wait(0.005)
+        while self.agenda.busy() and not self.down.wait(0.005):
+            pass
 
 
 PACKAGES = ("wireguard-tools", "kmod-wireguard", "luci-proto-wireguard")
@@ -137,7 +141,7 @@ PACKAGES = ("wireguard-tools", "kmod-wireguard", "luci-proto-wireguard")
 
 def recorded(version: str, *staged: str) -> Recorded:
     """A router with the configuration the recordings began with, `staged` committed on top, and the far end."""
-    ether = Ether(recovery=0.0)
+    ether = Ether(Clock(frozen=True), recovery=0.0)
     ether.attach(FarEnd())
     router = Recorded(
         "recorded",

@@ -58,16 +58,17 @@ RELOADS = {
 
 
 @pytest.mark.parametrize("handler", list(VERSIONS))
-@pytest.mark.parametrize("edit", list(RELOADS))
-def test_a_reload_makes_the_device_anew_exactly_for(handler: str, edit: str) -> None:
+def test_a_reload_makes_the_device_anew_exactly_for_what_the_handler_declares(handler: str) -> None:
     """Sheet 3.6."""
-    line, restarts = RELOADS[edit]
+    restarted = []
     with router_with(handler) as router:
-        before = index_of(router)
-        router.stage(line, "commit network")
-        router.ok('"$FLEET_ROOT/etc/init.d/network" reload')
-        router.settle()
-        assert (index_of(router) != before) == (handler in restarts.split())
+        for edit, (line, _) in RELOADS.items():
+            before = index_of(router)
+            router.stage(line, "commit network")
+            router.ok('"$FLEET_ROOT/etc/init.d/network" reload')
+            router.settle()
+            restarted += [edit] if index_of(router) != before else []
+    assert restarted == [edit for edit, (_, handlers) in RELOADS.items() if handler in handlers.split()]
 
 
 @pytest.mark.parametrize(("handler", "active"), [("H0", True), ("H1", False), ("H2", False)])
