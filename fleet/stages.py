@@ -7,10 +7,11 @@ one. In between it is reached at the old address and confirmed on the new one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from .model import Configuration, Interface, IPAddress, IPNetwork, Management, Opening, Peer, PublicKey
+from .changes import Change, SetInterface
+from .model import Configuration, Fleet, Interface, IPAddress, IPNetwork, Management, Opening, Peer, PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +86,24 @@ def _open_to(opening: Opening, held: Interface | None) -> Opening:
     if isinstance(opening, Management) and isinstance(before, Management):
         return replace(opening, sources=opening.sources | before.sources)
     return opening
+
+
+def unbridged(fleet: Fleet, changes: Mapping[str, Iterable[Change]]) -> Iterator[str]:
+    """What no union state can carry a network over, as sentences for the plan; `changes` by router.
+
+    A listen port: a socket has one, and what dials the old one from behind NAT hears nothing from the new one (measured: the
+    NAT drops it), so it can be told of the new port by no tunnel of that router.
+    """
+    for name, own in changes.items():
+        for change in own:
+            if not isinstance(change, SetInterface) or change.old.listen_port == change.wanted.listen_port:
+                continue
+            if fleet.routers[name].endpoint is None:
+                continue  # it only dials: its peers follow it
+            old, new = change.old.listen_port, change.wanted.listen_port
+            yield (
+                f"{name}: a UDP socket has one port, so from the change of {old} to {new} every tunnel that is dialled there "
+                f"is down until its other end dials {new}, and a router that is managed by it cannot be told. Without that: "
+                f"let the firewall of {name} forward UDP {new} to {old}, change the port of its `endpoint:` and sync, then "
+                "change `listen_port:` and take the forward away"
+            )

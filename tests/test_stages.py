@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
+from types import SimpleNamespace
 from typing import Any
 
-from fleet import Interface, Management, Peer
+from fleet import Endpoint, Interface, Management, Peer
+from fleet.changes import Change, SetInterface
 from fleet.model import Configuration
-from fleet.stages import Moves, moves, union
+from fleet.stages import Moves, moves, unbridged, union
 from fleet.testing.cases import public_key
 
 HUB, SPOKE, OTHER = (public_key(name) for name in ("hq", "pune", "delhi"))
@@ -81,6 +84,30 @@ def test_management_stays_open_to_the_jumps_old_address():
     (opening,) = both["wg0"].openings.values()
     assert isinstance(opening, Management)
     assert set(map(str, opening.sources)) == {"10.100.0.1/32", "10.101.0.1/32"}
+
+
+def port_change(owner: str, old: int, new: int) -> dict[str, list[Change]]:
+    one = interface(owner, "10.100.0.1/20", {})["wg0"]
+    return {owner: [SetInterface(interface="wg0", old=replace(one, listen_port=old), wanted=replace(one, listen_port=new))]}
+
+
+def fleet() -> Any:
+    endpoint = Endpoint("198.51.100.10", 51820)
+    return SimpleNamespace(routers={"hq": SimpleNamespace(endpoint=endpoint), "pune": SimpleNamespace(endpoint=None)})
+
+
+def test_a_plan_says_that_no_two_ports_can_be_listened_on_and_what_to_do_instead():
+    (said,) = unbridged(fleet(), port_change("hq", 51820, 51999))
+    assert "a UDP socket has one port" in said
+    assert "forward UDP 51999 to 51820" in said
+
+
+def test_the_port_of_a_router_that_only_dials_is_nobodys_business():
+    assert list(unbridged(fleet(), port_change("pune", 51820, 51999))) == []
+
+
+def test_another_mtu_is_bridged_by_itself():
+    assert list(unbridged(fleet(), port_change("hq", 51820, 51820))) == []
 
 
 def test_a_first_address_is_no_move():
