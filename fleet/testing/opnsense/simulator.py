@@ -23,8 +23,8 @@ from .wgmodels import CLIENTS, SERVERS
 
 KEY: Final = "k" * 80
 SECRET: Final = "s" * 80
-UNLIKE: Final = {"privkey", "pubkey", "peers", "instance", "sequence"}
-"""What two boxes in the same state do not share."""
+UNLIKE: Final = {"privkey", "peers", "instance", "sequence", "minutes", "hours", "days", "months", "parameters"}
+"""What two boxes in the same state do not share: keys, ids, when a job is due and what it is told."""
 _MARK: Final = re.compile(r"(?<![A-Za-z0-9])fleet[:._-]")
 _FOREIGN_KEY: Final = "gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA="
 _DOWN: Final = HttpReply(503, b"<html><title>503 Service Unavailable</title></html>", (("Content-Type", "text/html"),))
@@ -252,11 +252,13 @@ class OpnsenseSimulator(Box):
         }
 
     def ours(self) -> Counter[tuple[str, str]]:
-        """Every record with our mark, as often as it is there, uuids left out."""
-        return Counter(
-            (section, str(sorted((name, value) for name, value in self.records(section)[key].items() if name not in UNLIKE)))
-            for section, key in self._ours()
-        )
+        """Every record with our mark, as often as it is there, without uuids; an instance without its public key either."""
+        found: Counter[tuple[str, str]] = Counter()
+        for section, key in self._ours():
+            unlike = UNLIKE | ({"pubkey"} if section == SERVERS else set())
+            record = self.records(section).get(key, {})
+            found[section, str(sorted((name, value) for name, value in record.items() if name not in unlike))] += 1
+        return found
 
     def exposed(self) -> str:
         """What other users of the box see: its log, descriptions of the history."""

@@ -183,6 +183,26 @@ def test_planted_objects_are_foreign_and_ours_are_not(version: str) -> None:
         assert {section for section, _ in box.ours()} == {"wireguard.server", "wireguard.client", "filter.rules"}
 
 
+def test_two_boxes_in_the_same_state_hold_the_same_of_ours() -> None:
+    found = []
+    for _ in range(2):
+        with running() as (box, client):
+            box.own_interfaces.add("wg7")
+            uuid = server(client, name="wg7")
+            peer(client, name="fleet.contract.site", pubkey=_key(1), servers=uuid)
+            found.append(box.ours())
+    assert found[0] == found[1]
+    assert found[0].total() == 2
+
+
+def test_a_key_of_our_peer_that_differs_is_a_difference() -> None:
+    with running() as (box, client):
+        uuid = peer(client, name="fleet.contract.site", pubkey=_key(1))
+        before = box.ours()
+        client.post(f"wireguard/client/set_client/{uuid}", {"client": {"pubkey": _key(2)}})
+        assert box.ours() != before
+
+
 def test_a_foreign_peer_unlinked_from_our_instance_shows_as_a_loss() -> None:
     with running() as (box, client):
         box.own_interfaces.add("wg7")
