@@ -194,9 +194,9 @@ def test_someone_elses_staged_edit_is_seen_by_everyone_and_lost_at_a_power_cut(r
     assert router.ok("uci changes") == ""
 
 
-def test_twenty_routers_live_in_one_process_and_leave_nothing_behind() -> None:
-    routers = [OpenWrtSimulator(f"branch-{number}", hurry=0.1) for number in range(20)]
-    assert len({router.ok("uci get system.@system[0].hostname") for router in routers}) == 20
+def test_ten_routers_live_in_one_process_and_leave_nothing_behind() -> None:
+    routers = [OpenWrtSimulator(f"branch-{number}", hurry=0.1) for number in range(10)]
+    assert len({router.ok("uci get system.@system[0].hostname") for router in routers}) == 10
     for router in routers:
         router.close()
     assert not any(router.root_path.exists() or router.processes() for router in routers)
