@@ -14,7 +14,7 @@ from rest_server import SECRET, TOKEN, Controller, access, one, says, talking
 
 from fleet.dial import direct
 from fleet.dialects import Call, Rest
-from fleet.errors import ConnectionLost, LoginFailed, Rejected, Unreachable
+from fleet.errors import ConnectionLost, LoginFailed, Rejected, RouterError, Unreachable
 from fleet.link import Http, Reply
 from fleet.model import Secret
 from fleet.testing.https import HttpFaults, HttpReply, HttpRequest, HttpsServer, json_reply
@@ -149,6 +149,18 @@ def test_a_refused_login_is_not_tried_again_for_every_router(server, controller,
         with pytest.raises(LoginFailed):
             transport.connect(access(server, TOKEN, api_secret=Secret("wrong")), direct)
     assert controller.logins == 1
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 503])
+def test_something_that_is_no_refusal_of_the_credentials_is_tried_again_for_the_next_router(transport, status: int):
+    controller = Controller()
+    with HttpsServer(controller, faults=HttpFaults(statuses=dict.fromkeys(range(1, 40), status))) as server:
+        with pytest.raises(RouterError) as refused:
+            transport.connect(access(server, replace(TOKEN, busy=frozenset())), direct)
+        assert not isinstance(refused.value, LoginFailed)
+        assert "port" in refused.value.hint
+        server.faults.statuses = {}
+        transport.connect(access(server, replace(TOKEN, busy=frozenset())), direct).close()
 
 
 def test_a_missing_credential_is_named(server, transport):

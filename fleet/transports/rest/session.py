@@ -105,11 +105,16 @@ class RestSession:
         except TooMuch:
             raise _too_much(request) from None
         if heard.marks:
-            passing = heard.answer.status >= 500 or heard.marks & self._rest.busy
-            kind = Rejected if passing else LoginFailed
-            said = self._said(heard, secrets)
-            raise kind(f"login at {self.address} refused: {said}", "check the credentials of this router or its group")
+            raise self._no_login(heard, self._said(heard, secrets))
         return self._learned(call, heard)
+
+    def _no_login(self, heard: Heard, said: str) -> RouterError:
+        """A login that was refused, or something in its place that is not the vendor's API, or not yet: that may pass."""
+        summary = f"login at {self.address} refused: {said}"
+        answered = heard.answer.status in (200, 400) and "html" not in heard.marks and not heard.marks & self._rest.busy
+        if answered or heard.marks & self._rest.denied:
+            return LoginFailed(summary, "check the credentials of this router or its group")
+        return Rejected(summary, "check that `host` and `port` are those of the vendor's API, and that it is up", evidence=said)
 
     def _learned(self, call: Call, heard: Heard) -> dict[str, str]:
         values = {}
