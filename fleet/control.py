@@ -25,7 +25,7 @@ from .events import Emit, silent
 from .fingerprint import subject
 from .link import Question
 from .model import Configuration, Custody, Fact, Facts, Fleet, IPAddress, KeyOf, PublicKey, Secret
-from .plan import interruption, labelled
+from .plan import interruption, labelled, lan_impact
 from .rebuild import own_interface, recover
 from .report import ChangeLine, FleetReport, Outcome, RouterReport
 from .runner import Runner
@@ -271,13 +271,23 @@ class Controller:
         desired = self.desired(facts, prepared.addresses)
         report = FleetReport("plan", self._overlay, notes=[*prepared.notes, *desired.notes])
         report.not_enrolled = [name for name in desired.not_enrolled if name in prepared.selection.names]
+        changes: dict[str, tuple[Change, ...]] = {}
         for name in prepared.selection.names:
-            report.routers.append(self._planned(name, prepared, desired, native=native))
+            report.routers.append(self._planned(name, prepared, desired, changes, native=native))
+        report.notes += filter(None, [lan_impact(self.fleet, changes)])
         report.fingerprint = _fingerprint(report)
         report.seconds = time.monotonic() - prepared.began
         return report
 
-    def _planned(self, name: str, prepared: Prepared, desired: DesiredState, *, native: bool) -> RouterReport:
+    def _planned(
+        self,
+        name: str,
+        prepared: Prepared,
+        desired: DesiredState,
+        planned: dict[str, tuple[Change, ...]],
+        *,
+        native: bool,
+    ) -> RouterReport:
         report = self.blank(name, prepared)
         router = prepared.survey.routers.get(name)
         if router is None:
@@ -287,7 +297,7 @@ class Controller:
             intent = self.intent(name, desired, prepared)
             self.refuse_lost_key(router, prepared.facts[name], intent)
             found = engine.compare(router, intent)
-            changes = engine.chosen(found.changes, intent)
+            changes = planned[name] = engine.chosen(found.changes, intent)
             if native and changes:
                 script = engine.render(router, self._previewed(router, intent), changes, "preview")
                 report.native = tuple(request.native() for step in script.steps for request in step.requests)

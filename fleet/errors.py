@@ -24,6 +24,7 @@ FleetError(summary, hint)             two lines for a person: what was seen, the
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,17 @@ class FleetError(Exception):
 
     def __str__(self) -> str:
         return f"{self.summary}\n  {self.hint}" if self.hint else self.summary
+
+
+def hints(*parts: str) -> str:
+    """Hints of several origins as one, line by line. Of lines that name the same command of fleet only the last one stays:
+    what is known last is where to go on from.
+    """
+    lines = [line.strip() for part in parts for line in part.splitlines() if line.strip()]
+    named = [re.findall(r"\bfleet (?:init|check|plan|sync|status|show|render|trust|history|drivers)\b", line) for line in lines]
+    last = {command: number for number, commands in enumerate(named) for command in commands}
+    kept = [line for number, line in enumerate(lines) if not named[number] or number in (last[it] for it in named[number])]
+    return "\n  ".join(kept)
 
 
 class UsageError(FleetError):

@@ -18,7 +18,7 @@ from .changes import Change, RemoveInterface, RemovePeer
 from .diff import diff
 from .driver import Batch, Observed, RouterPlan, Script, Step
 from .engine import Intent, Journal, Router
-from .errors import ConnectionLost, FleetError, NotConverged, RolledBack, RouterError
+from .errors import ConnectionLost, FleetError, NotConverged, RolledBack, RouterError, hints
 from .model import Configuration, Interface
 from .order import batches
 from .overlay import fitted
@@ -193,7 +193,7 @@ class Guarded:
             observed = look(self._reread)
         except RouterError as error:
             told = "the change is confirmed" if answered else "the change is confirmed or it is undone"
-            error.hint = "\n  ".join(part for part in (error.hint, f"{told}; when it answers again: fleet plan {name}") if part)
+            error.hint = hints(error.hint, f"{told}; when it answers again: fleet plan {name}")
             raise
         armed = observed.guard is not None and observed.guard.plan_id == self.plan_id
         left = self._stored_left()
@@ -237,13 +237,13 @@ class Guarded:
             return error
         if observed.guard is not None and observed.guard.plan_id == self.plan_id:
             return self._failed(changes, error)
-        error.hint = "\n  ".join(part for part in (error.hint, "no undo could be armed, so nothing was written") if part)
+        error.hint = hints(error.hint, "no undo could be armed, so nothing was written")
         return error
 
     def _failed(self, changes: tuple[Change, ...], error: RouterError) -> RouterError:
         """The router's own no, with the assurance that what had landed is undone."""
         undone = self._undone(changes, error.summary.removeprefix(f"{self.router.name}: "))
-        error.hint = "\n  ".join(part for part in (error.hint, undone.summary.rpartition("; ")[2], undone.hint) if part)
+        error.hint = hints(error.hint, undone.summary.rpartition("; ")[2], undone.hint)
         return error
 
     def _undone(self, changes: tuple[Change, ...], why: str) -> RolledBack:

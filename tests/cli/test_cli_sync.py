@@ -295,3 +295,10 @@ def test_a_release_without_a_feature_is_driven_as_well(tmp_path):
         assert alive(net)
     finally:
         net.close()
+
+
+def test_a_plan_says_on_how_many_spokes_a_new_lan_is_written_and_with_supernets_it_is_none(synced):
+    synced.routers["pune"]["lans"] = ["192.168.30.0/24", "192.168.31.0/24"]
+    assert not any("LANs of other routers" in note for note in synced.run("plan", "--json").json["notes"])
+    synced.overlay["lan_supernets"] = []
+    assert "LANs of other routers are written on 2 spokes" in synced.run("plan").out
