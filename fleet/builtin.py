@@ -14,9 +14,10 @@ def fleet_drivers() -> Iterable[type[Driver]]:
     """The built-in drivers."""
     from .drivers.manual import ManualDriver
     from .drivers.mikrotik import MikrotikDriver
+    from .drivers.openwrt import OpenwrtDriver
     from .drivers.wg_quick import WgQuickDriver
 
-    return [MikrotikDriver, WgQuickDriver, ManualDriver]
+    return [MikrotikDriver, OpenwrtDriver, WgQuickDriver, ManualDriver]
 
 
 @hookimpl

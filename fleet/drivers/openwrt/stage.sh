@@ -1,0 +1,187 @@
+# One write: lock, check that nothing moved, stage with `uci batch`, check what was staged, commit, then make it run.
+
+lock() {
+    has flock || fail 23 "flock is not there"
+    exec 9>>"$LOCK"
+    tries=0
+    until flock -n 9; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt "${FLEET_LOCK_PATIENCE:-30}" ]; then
+            # Whoever wrote is gone and left something behind that holds the descriptor: that is no writer.
+            by=$(holder) || break
+            fail 24 "process $by"
+        fi
+        sleep 1
+    done
+    echo "$$ $(started_at "$$")" >"$LOCK.by"
+    # What killed writers left behind; a reader's folder is younger than its read.
+    for folder in "$STATE"/out.*; do [ -d "/proc/${folder##*.}" ] || rm -rf "${folder:?}"; done
+    find "$STATE" -maxdepth 1 -type d -name 'work.*' -mmin +10 -exec rm -rf {} \; 2>/dev/null
+}
+
+# The undo does not wait for a writer that hangs: it gets a grace and is then ended with everything it started.
+lock_for_undo() {
+    exec 9>>"$LOCK"
+    tries=0
+    until flock -n 9; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt "${FLEET_GUARD_GRACE:-10}" ]; then
+            if by=$(holder); then end_tree "$by"; fi
+            [ "$tries" -le $((${FLEET_GUARD_GRACE:-10} + 3)) ] || break
+        fi
+        sleep 1
+    done
+    echo "$$ $(started_at "$$")" >"$LOCK.by"
+}
+
+end_tree() { # PID
+    kill -STOP "$1" 2>/dev/null || return 0
+    cat /proc/[0-9]*/stat 2>/dev/null | sed 's/^\([0-9]*\) (.*) . \([0-9]*\) .*/\1 \2/' | awk -v top="$1" '
+        { parent[$1] = $2 }
+        END {
+            for (pid in parent) {
+                up = pid
+                for (n = 0; n < 64 && up != top && up > 1; n++) up = parent[up]
+                if (up == top) print pid
+            }
+        }' >"$WORK/tree"
+    while read -r pid; do kill -9 "$pid" 2>/dev/null; done <"$WORK/tree"
+}
+
+# ---- the staging area is shared by everybody who logs in
+# What a killed run of ours left there is known by the list it made first; anything else is somebody's unfinished work.
+clear_staged() {
+    uci changes 2>/dev/null | awk "$UCI_LINES"'
+        { sub(/^-/, "", record); sub(/[-+]?=.*/, "", record); split(record, name, "."); print name[1] "." name[2] }' |
+        sort -u >"$WORK/staged"
+    if [ ! -s "$WORK/staged" ]; then rm -f "$STATE/staging"; return 0; fi
+    if [ -f "$STATE/staging" ]; then without "$STATE/staging" <"$WORK/staged" >"$WORK/others"; else cat "$WORK/staged" >"$WORK/others"; fi
+    [ ! -s "$WORK/others" ] || fail 25 "$(head -n 5 "$WORK/others" | tr '\n' ' ')"
+    for package in $(cut -d . -f 1 "$WORK/staged" | sort -u); do uci revert "$package"; done
+    rm -f "$STATE/staging"
+}
+
+read_now() { # FILE; network and firewall as `uci` shows them
+    uci -X show network >"$1.network" 2>"$WORK/error" || fail 11 "$(evidence "$WORK/error")"
+    : >"$1.firewall"
+    [ ! -f "$CONFIG/firewall" ] || uci -X show firewall >"$1.firewall" 2>"$WORK/error" || fail 11 "$(evidence "$WORK/error")"
+}
+
+unmoved() { # DIGEST
+    read_now "$WORK/old"
+    [ "$(cat "$WORK/old.network" "$WORK/old.firewall" | md5sum | cut -c1-32)" = "$1" ] || fail 15 "the configuration"
+}
+
+# ---- the batch is put together first: keys that only the router knows never leave it
+batch() { cat >>"$WORK/batch"; } # <commands
+
+own_key() { # INTERFACE OPTION
+    made=$(wg genkey 2>"$WORK/error") && [ -n "$made" ] || fail 16 "wg genkey: $(evidence "$WORK/error")"
+    printf "set network.%s.%s='%s'\n" "$1" "$2" "$made" >>"$WORK/batch"
+}
+
+next_key() { # INTERFACE; the one in use stays beside until the change is confirmed
+    next=$(uci -q get "network.$1.fleet_next_key") || fail 16 "no key is staged on $1"
+    before=$(uci -q get "network.$1.private_key")
+    printf "set network.%s.private_key='%s'\ndelete network.%s.fleet_next_key\n" "$1" "$next" "$1" >>"$WORK/batch"
+    [ -z "$before" ] || printf "set network.%s.fleet_prev_key='%s'\n" "$1" "$before" >>"$WORK/batch"
+}
+
+forget_keys() { # INTERFACE...
+    names=
+    for each in "$@"; do
+        [ -n "$(uci -q get "network.$each.fleet_prev_key")" ] || continue
+        echo "delete network.$each.fleet_prev_key" >>"$WORK/batch"
+        names="$names network.$each"
+    done
+    [ -n "$names" ] || return 0
+    # shellcheck disable=SC2086 # names of sections
+    stage $names
+    commit
+}
+
+# `uci batch` goes on after an error and ends with 0: what it says on standard error is all that tells (sheet 2.3).
+stage() { # PACKAGE.SECTION...
+    printf '%s\n' "$@" >"$STATE/staging"
+    uci batch <"$WORK/batch" >/dev/null 2>"$WORK/error"
+    if [ -s "$WORK/error" ]; then said=$(evidence "$WORK/error"); unstage; fail 16 "$said"; fi
+}
+
+unstage() { uci revert network; [ ! -f "$CONFIG/firewall" ] || uci revert firewall; rm -f "$STATE/staging"; }
+
+# `fw4 check` ends with 0 when it skips a section (sheet 5). What was wrong before is not ours to mend.
+check_firewall() {
+    has fw4 && [ -n "$(uci changes firewall 2>/dev/null)" ] || return 0
+    fw4 check >"$WORK/check" 2>&1
+    code=$?
+    grep -E "^\[!\] Section fleet_" "$WORK/check" >"$WORK/wrong"
+    if [ "$code" != 0 ] || [ -s "$WORK/wrong" ]; then
+        said=$(head -n 1 "$WORK/wrong")
+        [ -n "$said" ] || said=$(evidence "$WORK/check")
+        unstage
+        fail 18 "$said"
+    fi
+}
+
+# One commit a package and change: each rewrites the whole file, and flash wears.
+commit() {
+    check_firewall
+    changed=
+    for package in network firewall; do [ -z "$(uci changes "$package" 2>/dev/null)" ] || changed="$changed $package"; done
+    if [ -n "$changed" ] && [ -d "$GUARD" ]; then echo "$changed" >"$GUARD/committing"; fi
+    for package in $changed; do
+        if ! uci commit "$package" 2>"$WORK/error" || [ -n "$(uci changes "$package" 2>/dev/null)" ]; then
+            said=$(evidence "$WORK/error")
+            unstage
+            fail 14 "${said:-$package was not committed}"
+        fi
+    done
+    rm -f "$STATE/staging"
+    if [ -d "$GUARD" ]; then note_sums; fi
+    case $changed in *firewall*) FIREWALL=1 ;; esac
+}
+
+# ---- lines of crontabs/root: the only file of ours that UCI has no part in
+cron() { # on|off LINE
+    mkdir -p "$ROOT/etc/crontabs"
+    touch "$CRONTAB"
+    grep -vF "fleet:$OVERLAY:" "$CRONTAB" >"$WORK/crontab"
+    [ "$1" = off ] || printf '%s\n' "$2" >>"$WORK/crontab"
+    if ! cmp -s "$WORK/crontab" "$CRONTAB"; then
+        cp "$WORK/crontab" "$CRONTAB.fleet" && mv "$CRONTAB.fleet" "$CRONTAB" || fail 14 "$CRONTAB"
+    fi
+    [ "$1" = off ] || "$ROOT/etc/init.d/cron" enabled || "$ROOT/etc/init.d/cron" enable
+    "$ROOT/etc/init.d/cron" restart >/dev/null 2>&1
+    [ ! -d "$GUARD" ] || note_sums
+}
+
+cron_again() { "$ROOT/etc/init.d/cron" restart >/dev/null 2>&1; }
+
+# The writer's marker: operators without a common database refuse each other by it. In memory: a restart takes it off.
+marker() { # SECONDS OWNER; an empty owner takes it off
+    place=$STATE/marker-$OVERLAY
+    if [ -n "$2" ] && [ -f "$place" ] && read -r until owner <"$place"; then
+        left=$((until - $(seconds)))
+        if [ "$owner" != "$2" ] && [ "$left" -gt 0 ]; then fail 24 "$owner, $left s left"; fi
+    fi
+    if [ -z "$2" ]; then rm -f "$place"; return 0; fi
+    echo "$(($(seconds) + $1)) $2" >"$place.new"
+    mv -f "$place.new" "$place" || fail 13 "$place could not be written"
+}
+
+begin() { # OVERLAY
+    paths "$1"
+    make_work
+    lock
+    [ -z "$(cat "$GUARD/plan" 2>/dev/null)" ] || fail 21 "plan $(cat "$GUARD/plan")"
+    rm -rf "${GUARD:?}.new" "${GUARD:?}.confirmed"
+    clear_staged
+}
+
+begin_beside() { # OVERLAY; calls that change no configuration, whether or not an undo is armed
+    paths "$1"
+    make_work
+    lock
+}
+
+finish() { echo "@done"; }

@@ -1,0 +1,195 @@
+"""A plan to one script: everything staged in one `uci batch`, committed once, then brought to the kernel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import assert_never
+
+from ...changes import (
+    ActivateKey,
+    AddAddress,
+    AddInterface,
+    AddOpening,
+    AddPeer,
+    AddRoute,
+    Change,
+    DropStagedKey,
+    Reapply,
+    RemoveAddress,
+    RemoveInterface,
+    RemoveOpening,
+    RemovePeer,
+    RemoveRoute,
+    SetInterface,
+    SetOpening,
+    SetPeer,
+    SetRoute,
+    StageKey,
+)
+from ...driver import Batch, Interrupts, Observed, RouterPlan, Script, Step
+from ...link import Exec, Part
+from . import scripts
+from .draft import Draft
+from .firewall import take_openings
+from .network import (
+    activate_key,
+    add_interface,
+    add_peer,
+    remove_interface,
+    remove_peer,
+    set_addresses,
+    set_interface,
+    set_peer,
+    stage_key,
+)
+from .read import Native
+
+
+def render(plan: RouterPlan, observed: Observed) -> Script:
+    """One step with all changes of the plan. Raises Unsupported for what this release cannot express."""
+    native = observed.native
+    assert isinstance(native, Native)
+    if not plan.changes:
+        return _around((), plan, observed)
+    draft = Draft(plan, observed, native)
+    for change in plan.changes:
+        _take(change, draft)
+    set_addresses(draft)
+    take_openings(draft)
+    request = _write(_calls(draft), plan)
+    step = Step(_summary(plan.changes), (request,), plan.changes, _interrupts(plan.changes, observed))
+    return _around(((step,),), plan, observed)
+
+
+def _take(change: Change, draft: Draft) -> None:  # noqa: C901 - one case for each kind of change
+    match change:
+        case AddInterface():
+            add_interface(change, draft)
+        case SetInterface():
+            set_interface(change, draft)
+        case RemoveInterface():
+            remove_interface(change, draft)
+        case AddPeer():
+            add_peer(change, draft)
+        case SetPeer():
+            set_peer(change, draft)
+        case RemovePeer():
+            remove_peer(change, draft)
+        case StageKey():
+            stage_key(change, draft)
+        case ActivateKey():
+            activate_key(change, draft)
+        case DropStagedKey():
+            draft.delete(change.interface, "fleet_next_key")
+        case Reapply():
+            draft.reapply(change.interface)
+        case AddAddress() | RemoveAddress() | AddOpening() | SetOpening() | RemoveOpening():
+            draft.run(change.interface)  # all of them together, once every change is known
+        case AddRoute() | SetRoute() | RemoveRoute():
+            raise AssertionError("routes are derived from allowed IPs")
+        case _:
+            assert_never(change)
+
+
+def _calls(draft: Draft) -> Iterator[Part]:
+    yield f"unmoved {draft.native.frames.digest}\n"
+    if draft.lines:
+        yield from scripts.document("batch", *draft.lines)
+    yield from draft.key_calls
+    if draft.touched:
+        yield f"stage {' '.join(sorted(draft.touched))}\n"
+        if draft.plan.confirm_within:
+            yield f"touching {' '.join(sorted(draft.restarts))}\n"
+        yield "commit\n"
+    elif draft.plan.confirm_within:
+        yield f"touching {' '.join(sorted(draft.restarts))}\n"
+    yield 'read_now "$WORK/new"\n'
+    for interface, how in sorted(draft.restarts.items()):
+        yield " ".join(["live", interface, how, *sorted(draft.dialled.get(interface, ()))]) + "\n"
+    if draft.firewall:
+        yield "FIREWALL=1\n"
+    yield '[ -z "${FIREWALL:-}" ] || reload_firewall\n'
+    if draft.watchdog is not None:
+        yield draft.watchdog
+
+
+# -------------------------------------------------------------------------------------------------------------- guard
+def _write(calls: Iterable[Part], plan: RouterPlan) -> Exec:
+    overlay = plan.target.overlay
+    return scripts.guarded(overlay, _checked(plan.plan_id), calls) if plan.confirm_within else scripts.apply(overlay, calls)
+
+
+def _around(batches: tuple[Batch, ...], plan: RouterPlan, observed: Observed) -> Script:
+    """The whole script: arming before the first changes, what ends the guard, and what goes afterwards.
+
+    The undo that is tripped is the one that was seen: a left-over one carries the name of its own plan.
+    """
+    overlay, seconds = plan.target.overlay, plan.confirm_within
+    seen = observed.guard.plan_id if observed.guard is not None else plan.plan_id
+    trip = (scripts.trip(overlay, _checked(seen)),) if seconds or observed.guard is not None else ()
+    cleanup = _cleanup(plan, observed)
+    if not seconds:
+        return Script(guarded=batches, cleanup=cleanup, trip=trip)
+    if plan.arm and batches:
+        request = scripts.arm(overlay, _checked(plan.plan_id), seconds)
+        batches = ((Step(f"arm the undo: it fires in {seconds} s unless confirmed", (request,)),), *batches)
+    return Script(guarded=batches, confirm=(scripts.confirm(overlay, _checked(plan.plan_id)),), cleanup=cleanup, trip=trip)
+
+
+def _checked(plan_id: str) -> str:
+    """A plan's name as a word of the shell. Raises ValueError: the core makes these names, nobody types them."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}", plan_id):
+        raise ValueError(f"not a plan's name: {plan_id[:80]!r}")
+    return plan_id
+
+
+def _cleanup(plan: RouterPlan, observed: Observed) -> tuple[Batch, ...]:
+    """The previous key pair goes after confirm; what a dead run left goes too."""
+    native = observed.native
+    assert isinstance(native, Native)
+    activated = {change.interface for change in plan.changes if isinstance(change, ActivateKey)}
+    if plan.confirm_within and activated:
+        return ()  # seen by the read after the confirm
+    held = {name for name, keys in native.frames.keys.items() if "fleet_prev_key" in keys}
+    names = sorted(held | activated)
+    said = [f"forget the previous key of {', '.join(names)}"] if names else []
+    if native.frames.leftovers and not plan.changes:
+        said.append("remove what is left of a change that is over")
+    if not said:
+        return ()
+    request = scripts.apply(plan.target.overlay, [f"forget_keys {' '.join(names)}\n"] if names else [])
+    return ((Step("; ".join(said), (request,)),),)
+
+
+# ---------------------------------------------------------------------------------------------------------- summaries
+def _summary(changes: tuple[Change, ...]) -> str:
+    said = [str(change) for change in changes[:3]]
+    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+    return "; ".join(said) + more
+
+
+def _interrupts(changes: tuple[Change, ...], observed: Observed) -> Interrupts:
+    levels: tuple[Interrupts, ...] = ("nothing", "peer", "interface")
+    return max((_interruption(change, observed) for change in changes), key=levels.index, default="nothing")
+
+
+def _interruption(change: Change, observed: Observed) -> Interrupts:
+    match change:
+        case RemoveInterface() | ActivateKey():
+            return "interface"
+        case SetInterface():
+            old, new = change.old, change.wanted
+            same = (old.listen_port, old.mtu, old.disabled) == (new.listen_port, new.mtu, new.disabled)
+            return "nothing" if same else "interface"
+        case RemovePeer():
+            return "peer"
+        case SetPeer():
+            return "peer" if change.differing & {"endpoint", "preshared_key", "disabled"} else "nothing"
+        case Reapply():
+            stored, running = observed.stored.get(change.interface), (observed.running or {}).get(change.interface)
+            if stored is None or running is None:
+                return "nothing"
+            scalars = ("public_key", "listen_port", "mtu")
+            return "interface" if any(getattr(stored, name) != getattr(running, name) for name in scalars) else "nothing"
+    return "nothing"
