@@ -69,6 +69,8 @@ class Markers:
         """
         course = self._course
         hubs = [name for name in course.survey.routers if course.is_hub(name) and name not in self._seen | course.errors.keys()]
+        if hubs:
+            course.still_ours()
         for name in sorted(hubs):  # everybody in the same order, so that of two that begin at once one finds none
             self._seen.add(name)
             try:
@@ -91,8 +93,11 @@ class Markers:
         self._ended.set()
         if self._renewing.is_alive():
             self._renewing.join()
-        if self._lost is None:
-            self._course.control.runner.run(self._take_off, tuple(self._held))
+        # Whoever took the lock over may have marked the hubs, too: theirs is not taken off.
+        with suppress(FleetError):
+            if self._held:
+                self._course.still_ours()
+                self._course.control.runner.run(self._take_off, tuple(self._held))
 
     # ------------------------------------------------------------------------------------------------- one hub
     def _take(self, router: engine.Router) -> bool:
