@@ -42,6 +42,13 @@ make_work() {
     trap 'exit 143' TERM
 }
 
+# What is committed. `uci show` mixes in what is staged, and that may be what a killed run of ours left: by another name the package
+# has no staged part.
+show() { # PACKAGE
+    if [ ! -f "$STATE/staging" ]; then uci -X show "$1"; return; fi
+    mkdir -p "$WORK/config" && cp "$CONFIG/$1" "$WORK/config/fleet_$1" && uci -c "$WORK/config" -X show "fleet_$1" | sed "s/^fleet_$1\\./$1./"
+}
+
 # A clock that nobody sets: the time of day jumps when NTP comes.
 seconds() { if [ -r "$ROOT/proc/uptime" ]; then cut -d . -f 1 "$ROOT/proc/uptime"; else date +%s; fi; }
 

@@ -121,9 +121,9 @@ observe() { # OVERLAY
     paths "$1"
     has uci || fail 10 "uci is not there: not OpenWrt"
     make_work
-    uci -X show network >"$WORK/network" 2>"$WORK/error" || fail 11 "$(evidence "$WORK/error")"
+    show network >"$WORK/network" 2>"$WORK/error" || fail 11 "$(evidence "$WORK/error")"
     : >"$WORK/firewall"
-    [ ! -f "$CONFIG/firewall" ] || uci -X show firewall >"$WORK/firewall" 2>"$WORK/error" || fail 11 "$(evidence "$WORK/error")"
+    [ ! -f "$CONFIG/firewall" ] || show firewall >"$WORK/firewall" 2>"$WORK/error" || fail 11 "$(evidence "$WORK/error")"
     echo "@fleet 1"
     frame_busy
     frame_system

@@ -62,9 +62,9 @@ clear_staged() {
 }
 
 read_now() { # FILE; network and firewall as `uci` shows them
-    uci -X show network >"$1.network" 2>"$WORK/error" || fail 11 "$(evidence "$WORK/error")"
+    show network >"$1.network" 2>"$WORK/error" || fail 11 "$(evidence "$WORK/error")"
     : >"$1.firewall"
-    [ ! -f "$CONFIG/firewall" ] || uci -X show firewall >"$1.firewall" 2>"$WORK/error" || fail 11 "$(evidence "$WORK/error")"
+    [ ! -f "$CONFIG/firewall" ] || show firewall >"$1.firewall" 2>"$WORK/error" || fail 11 "$(evidence "$WORK/error")"
 }
 
 unmoved() { # DIGEST

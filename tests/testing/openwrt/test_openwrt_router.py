@@ -61,7 +61,7 @@ def test_it_says_that_it_is_dropbear(router: OpenWrtSimulator) -> None:
 
 
 def test_a_key_in_dropbears_own_file_opens_the_door(router: OpenWrtSimulator) -> None:
-    """Sheet 6: not /root/.ssh."""
+    """Sheet 6: not in .ssh of the home."""
     key = new_host_key()
     server = router.serve_ssh(passwords={"root": PASSWORD})
     with paramiko.SSHClient() as client:
