@@ -14,10 +14,11 @@ def fleet_drivers() -> Iterable[type[Driver]]:
     """The built-in drivers."""
     from .drivers.manual import ManualDriver
     from .drivers.mikrotik import MikrotikDriver
+    from .drivers.omada import OmadaDriver
     from .drivers.openwrt import OpenwrtDriver
     from .drivers.wg_quick import WgQuickDriver
 
-    return [MikrotikDriver, OpenwrtDriver, WgQuickDriver, ManualDriver]
+    return [MikrotikDriver, OpenwrtDriver, WgQuickDriver, OmadaDriver, ManualDriver]
 
 
 @hookimpl

@@ -138,6 +138,8 @@ class Limits:
     endpoint_names     an endpoint may be a DNS name
     preshared_keys     peers may have preshared keys
     ipv6               addresses and allowed IPs may be IPv6
+    addresses          how many addresses an interface can hold, None for no limit
+    address_lengths    an address carries the overlay's prefix length; else it is held, and compared, as a host's
     interfaces         how many interfaces of ours it can hold, None for no limit
     mark_length        how many characters of a mark there is room for, None for no limit
     cannot             anything else, each with its sentence
@@ -160,6 +162,8 @@ class Limits:
     endpoint_names: bool = True
     preshared_keys: bool = True
     ipv6: bool = True
+    addresses: int | None = None
+    address_lengths: bool = True
     interfaces: int | None = None
     mark_length: int | None = None
     cannot: tuple[Limit, ...] = ()
@@ -189,6 +193,8 @@ class Limits:
                 said.append(f"an endpoint must be an address, {names[0]} is a name: give the hub an address as endpoint")
         if not self.ipv6 and any(address.version == 6 for address in wanted.addresses):
             said.append("IPv6 inside the tunnel is not possible: leave `ipv6` out of the overlay")
+        if self.addresses is not None and len(wanted.addresses) > self.addresses:
+            said.append(f"an interface holds {self.addresses} address here, {len(wanted.addresses)} are wanted")
         if not self.empty_allowed_ips and any(not peer.allowed_ips for peer in peers):
             said.append("a peer without allowed IPs is not possible")
         return said
