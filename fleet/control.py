@@ -30,6 +30,7 @@ from .rebuild import own_interface, recover
 from .report import ChangeLine, FleetReport, Outcome, RouterReport
 from .runner import Runner
 from .selection import Selection
+from .stages import unbridged
 from .state import ConfirmedState, Escrow, State
 
 
@@ -39,8 +40,8 @@ class Reach(Protocol):
     def driver(self, name: str) -> Driver:
         """The driver of a router."""
 
-    def router(self, name: str) -> engine.Router:
-        """An engine router whose link connects on first use and holds the router to its pins."""
+    def router(self, name: str, *, at: IPAddress | None = None) -> engine.Router:
+        """An engine router whose link connects on first use and holds the router to its pins; `at` this address only."""
 
     def unpinned(self, name: str) -> engine.Router:
         """The same without regard to pins and without pinning."""
@@ -304,6 +305,7 @@ class Controller:
         except Exception as error:  # noqa: BLE001 - a driver may raise anything; `excused` keeps it for -vv
             return failed(report, self.excused(name, error))
         report.notes = (*_left_behind(router.observed), *found.claims, *(f"not ours, kept: {what}" for what in found.foreign))
+        report.notes += tuple(unbridged(self.fleet, {name: changes}))
         report.interrupts = interruption(changes)
         self.describe(report, changes)
         report.outcome = "changes" if changes else "in sync"

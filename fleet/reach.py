@@ -19,7 +19,7 @@ from .errors import UsageError
 from .events import Emit, Event, silent
 from .link import Access, Address, RouterLink, Session, Target
 from .local import connected_prefix
-from .model import Fact, Fleet, Jump, Router, Secret
+from .model import Fact, Fleet, IPAddress, Jump, Router, Secret
 from .plugins import Registry
 from .secrets import Resolver
 from .shared import SharedAnswers
@@ -70,15 +70,18 @@ class Reach:
         router = self._fleet.routers[name]
         return self._at.get(name) or (router.hosts[0] if router.hosts else name)
 
-    def router(self, name: str) -> engine.Router:
-        """An engine router whose link connects on first use and holds the router to its pins."""
-        return self._router(name, pinned=True)
+    def router(self, name: str, *, at: IPAddress | None = None) -> engine.Router:
+        """An engine router whose link connects on first use and holds the router to its pins; `at` this address only.
+
+        What `--at` says goes before either.
+        """
+        return self._router(name, pinned=True, at=at)
 
     def unpinned(self, name: str) -> engine.Router:
         """The same without regard to pins and without pinning: only for showing a person what changed."""
         return self._router(name, pinned=False)
 
-    def _router(self, name: str, *, pinned: bool) -> engine.Router:
+    def _router(self, name: str, *, pinned: bool, at: IPAddress | None = None) -> engine.Router:
         router, driver = self._fleet.routers[name], self.driver(name)
         options = driver.Options.model_validate(dict(router.options))
         target = Target(name, self._overlay, (router.interface,), options, router.username or "")
@@ -87,6 +90,8 @@ class Reach:
 
         def connect() -> Session:
             access = self.access(name)
+            if at is not None and name not in self._at:
+                access = replace(access, addresses=(Address(str(at), router.port or driver.port),))
             session = transport.connect(access if pinned else _without_pins(access, router), dialer)
             if session.identity and pinned:
                 self._pin(name, _kind(driver), session.identity, str(session.address))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from .changes import Change, SetInterface
+from .changes import AddPeer, Change, RemovePeer, SetInterface, SetPeer
 from .model import Configuration, Fleet, Interface, IPAddress, IPNetwork, Management, Opening, Peer, PublicKey
 
 
@@ -95,15 +95,53 @@ def unbridged(fleet: Fleet, changes: Mapping[str, Iterable[Change]]) -> Iterator
     NAT drops it), so it can be told of the new port by no tunnel of that router.
     """
     for name, own in changes.items():
-        for change in own:
-            if not isinstance(change, SetInterface) or change.old.listen_port == change.wanted.listen_port:
-                continue
-            if fleet.routers[name].endpoint is None:
-                continue  # it only dials: its peers follow it
-            old, new = change.old.listen_port, change.wanted.listen_port
-            yield (
-                f"{name}: a UDP socket has one port, so from the change of {old} to {new} every tunnel that is dialled there "
-                f"is down until its other end dials {new}, and a router that is managed by it cannot be told. Without that: "
-                f"let the firewall of {name} forward UDP {new} to {old}, change the port of its `endpoint:` and sync, then "
-                "change `listen_port:` and take the forward away"
-            )
+        own = tuple(own)
+        yield from _ports(fleet, name, own)
+        yield from _other_ways(name, own)
+
+
+def _ports(fleet: Fleet, name: str, changes: Iterable[Change]) -> Iterator[str]:
+    for change in changes:
+        if not isinstance(change, SetInterface) or change.old.listen_port == change.wanted.listen_port:
+            continue
+        if fleet.routers[name].endpoint is None:
+            continue  # it only dials: its peers follow it
+        old, new = change.old.listen_port, change.wanted.listen_port
+        yield (
+            f"{name}: a UDP socket has one port, so from the change of {old} to {new} every tunnel that is dialled there "
+            f"is down until its other end dials {new}, and a router that is managed by it cannot be told. Without that: "
+            f"let the firewall of {name} forward UDP {new} to {old}, change the port of its `endpoint:` and sync, then "
+            "change `listen_port:` and take the forward away"
+        )
+
+
+def _other_ways(name: str, changes: Iterable[Change]) -> Iterator[str]:
+    """Prefixes that go from one peer to another: packets of a prefix are taken from one peer only, so both ends must turn."""
+    had: dict[tuple[str, IPNetwork], str] = {}
+    gets: dict[tuple[str, IPNetwork], str] = {}
+    for change in changes:
+        if not isinstance(change, AddPeer | SetPeer | RemovePeer):
+            continue
+        before = frozenset() if isinstance(change, AddPeer) else change.old.allowed_ips
+        after = frozenset() if isinstance(change, RemovePeer) else change.wanted.allowed_ips
+        label = change.old.label if isinstance(change, RemovePeer) else change.wanted.label
+        had |= dict.fromkeys(((change.interface, prefix) for prefix in before - after), label)
+        gets |= dict.fromkeys(((change.interface, prefix) for prefix in after - before), label)
+    moved = [
+        (prefix, old, new)
+        for (interface, prefix), new in gets.items()
+        if (old := _held_by(interface, prefix, had)) is not None and old != new
+    ]
+    if moved:
+        prefix, old, new = min(moved, key=lambda one: (one[0].version, one[0].network_address.packed))
+        others = f" and {len(moved) - 1} more" if len(moved) > 1 else ""
+        yield (
+            f"{name}: the way to {prefix} goes from peer {old} to peer {new}{others}. WireGuard takes the packets of a prefix "
+            "from one peer only, so they are lost from the moment this end is written until the other end is"
+        )
+
+
+def _held_by(interface: str, prefix: IPNetwork, had: Mapping[tuple[str, IPNetwork], str]) -> str | None:
+    """Whose peer a prefix was, by itself or inside a larger one."""
+    around = (prefix.supernet(new_prefix=length) for length in range(prefix.prefixlen, -1, -1))
+    return next((had[interface, one] for one in around if (interface, one) in had), None)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from fleet import Endpoint, Interface, Management, Peer
-from fleet.changes import Change, SetInterface
+from fleet.changes import AddPeer, Change, RemovePeer, SetInterface, SetPeer
 from fleet.model import Configuration
 from fleet.stages import Moves, moves, unbridged, union
 from fleet.testing.cases import public_key
@@ -113,3 +113,24 @@ def test_another_mtu_is_bridged_by_itself():
 def test_a_first_address_is_no_move():
     assert not moves({"pune": ()}, {"pune": (ip_address("10.100.0.2"),)}, KEYS)
     assert not moves({"new": (ip_address("10.100.0.9"),)}, {"new": (ip_address("10.100.0.2"),)}, KEYS)
+
+
+def turned(wanted: Mapping[Any, str], old: Mapping[Any, str]) -> dict[str, list[Change]]:
+    """The changes of pune whose peers had these allowed IPs and shall have those."""
+    before, after = (interface("pune", "10.100.0.2/20", peers)["wg0"].peers for peers in (old, wanted))
+    gone: list[Change] = [RemovePeer(interface="wg0", old=before[key]) for key in before.keys() - after.keys()]
+    new: list[Change] = [AddPeer(interface="wg0", wanted=after[key]) for key in after.keys() - before.keys()]
+    kept = [SetPeer(interface="wg0", old=before[key], wanted=after[key]) for key in before.keys() & after.keys()]
+    return {"pune": [*gone, *new, *kept]}
+
+
+def test_a_plan_says_that_a_lan_which_changes_its_way_is_cut_until_both_ends_are_written():
+    star = {HUB: "10.100.0.0/20 192.168.0.0/16"}
+    mesh = {HUB: "10.100.0.1/32 192.168.1.0/24", OTHER: "10.100.0.3/32 192.168.30.0/24"}
+    (said,) = unbridged(fleet(), turned(mesh, star))
+    assert "pune: the way to 10.100.0.3/32 goes from peer" in said
+    assert "and 1 more" in said
+
+
+def test_a_peer_that_gains_what_nobody_had_cuts_nothing():
+    assert list(unbridged(fleet(), turned({HUB: "10.100.0.1/32 192.168.9.0/24"}, {HUB: "10.100.0.1/32"}))) == []

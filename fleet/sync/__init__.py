@@ -17,7 +17,7 @@ from ..danger import managed_through
 from ..engine import Journal, Line
 from ..errors import HeldBack, UsageError
 from ..events import Event
-from ..model import Fact
+from ..model import Fact, IPAddress
 from ..proof import Before, Proof
 from ..report import FleetReport, RouterReport
 from ..resume import LEFT_OUT, last_stopped
@@ -75,8 +75,8 @@ class Sync:
         """What lived and answered when the run began, against which every guarded change is held."""
         survey, facts = self._prepared.survey, self._prepared.facts
 
-        def connect(name: str) -> None:
-            router = self._control.reach.router(name)
+        def connect(name: str, *, address: IPAddress | None = None) -> None:
+            router = self._control.reach.router(name, at=address)
             try:
                 _ = router.link.session  # opens it: a login is the answer
             finally:
@@ -86,9 +86,11 @@ class Sync:
             before=Before.of(survey.observed()),
             carried=managed_through(self._control.fleet),
             connect=connect,
+            connect_at=connect,
             runner=self._control.runner,
             others=survey.routers,
             names={fact.public_key: name for name, fact in facts.items() if fact.public_key is not None},
+            asked={*survey.routers, *survey.errors},
         )
 
     def _ours(self) -> None:

@@ -58,12 +58,15 @@ class Writing:
         if moving:
             course.prepared.notes.append(moving.note())
             self._union = moving
+            course.proof.moving = frozenset(moving.addresses)
             self._three_stages(self._wanted())
             # Who could not be written keeps its old address until it can: only the others lose theirs.
             moved = [name for name in moving.addresses if name in course.survey.routers and name not in course.errors]
             self._union = moving.only(set(moving.addresses) - set(moved))
             course.control.state.pin_all(course.overlay, {name: course.facts[name] for name in moved})
             course.control.reach.moved({name: course.facts[name] for name in moved})
+            for name in moved:
+                course.survey.routers[name].fresh()  # hubs forget the old address first: a connection there would hang
         self._three_stages(self._wanted())
 
     def _moving(self) -> Moves:
@@ -243,6 +246,7 @@ class Writing:
         if course.safety.unguarded or router.limits.guard == "none":
             resolve_left_over(router, course.run_id, course.journal)
             return engine.converge(router, intent, plan_id=course.run_id, journal=course.journal)
+        course.proof.look_before(router.name)
         within, healthy = course.safety.confirm_within, course.proof.healthy
         return Guarded(router, intent, course.run_id, course.journal, within, healthy=healthy).converge()
 

@@ -16,7 +16,7 @@ from ..driver import Driver, Observed, RouterPlan, Script
 from ..drivers.manual import ManualDriver
 from ..inventory import load_text
 from ..link import Link, Target
-from ..model import Fact
+from ..model import Fact, IPAddress
 from ..report import FleetReport
 from ..runner import LocalRunner
 from ..safety import Safety
@@ -61,7 +61,7 @@ class _Reach:
     def driver(self, name: str) -> Driver:
         return self._driver if name == ROUTER else ManualDriver()
 
-    def router(self, name: str) -> engine.Router:
+    def router(self, name: str, *, at: IPAddress | None = None) -> engine.Router:
         link = self._device.link(Target(name, OVERLAY, (INTERFACE,), self._options))
         return engine.Router(name, OVERLAY, self._driver, link)
 

@@ -80,15 +80,8 @@ def drills(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return dict(zip(due, done, strict=True))
 
 
-NOT_YET = pytest.mark.xfail(
-    strict=False,
-    reason="a sync saves the new address and pins it without trying it: it sets neither Proof.moving nor Proof.connect_at yet",
-)
-
-
 def _marks(mistake: str) -> list[pytest.MarkDecorator]:
-    marks = [pytest.mark.exhaustive] if mistake in LONG else []
-    return [*marks, NOT_YET] if mistake == "overlay address that is taken" else marks
+    return [pytest.mark.exhaustive] if mistake in LONG else []
 
 
 every = pytest.mark.parametrize("mistake", [pytest.param(mistake, marks=_marks(mistake)) for mistake in MISTAKES])

@@ -105,11 +105,6 @@ def test_changed_allowed_ips_of_a_peer_that_never_shook_hands_are_confirmed(scen
     assert handshake(scene, idle) == 0
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="a sync of named routers reads those only, so nobody behind the hub counts as having answered before: "
-    "it does not call Proof.look_before yet",
-)
 def test_a_hub_that_cuts_off_the_spoke_behind_it_is_rolled_back_although_it_verifies_itself(
     scene: Scene, capsys: pytest.CaptureFixture[str], record_property: Callable[[str, object], None]
 ) -> None:
