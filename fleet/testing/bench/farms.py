@@ -32,6 +32,7 @@ from typing import Final, Self
 
 from ..ether import Ether
 from ..linux import LinuxSimulator
+from ..openwrt import OpenWrtSimulator
 from ..routeros import Latency, RouterosSimulator
 from ..sshd import SshServer, Stdin
 
@@ -197,6 +198,49 @@ class LinuxRouter(Simulated):
         return out, error, code
 
 
+class OpenwrtRouter(Simulated):
+    """OpenWrt 23.05, over SSH."""
+
+    def __enter__(self) -> Self:
+        place = self.place
+        self.simulator = OpenWrtSimulator(
+            place.name, place.ether, public_hosts=place.public_hosts, lans=(str(place.lan),), hurry=0.1
+        )
+        self._ssh = self.simulator.serve_ssh(passwords={"root": PASSWORD})
+        self._ssh.faults.latency = place.round_trip * 1000
+        self._answered = 0
+        return self
+
+    def close(self) -> None:
+        """Stop it."""
+        self._ssh.close()
+        self.simulator.close()
+
+    @property
+    def keys(self) -> str:
+        """One port of this machine."""
+        return f"driver: openwrt, username: root, host: {self._ssh.host}, port: {self._ssh.port}"
+
+    def reset(self) -> None:
+        """Count from here."""
+        self._ssh.execs = 0
+        self._ssh.commands.clear()
+        self._ssh.stdins.clear()
+        self._before = self.simulator.state()
+
+    def traffic(self) -> Traffic:
+        """What came back is not counted: the server of the simulator does not tell. `writes` is 1 if anything differs."""
+        sent = sum(map(len, self._ssh.commands)) + sum(map(len, self._ssh.stdins))
+        return Traffic(self._ssh.execs, sent, 0, int(self.simulator.state() != self._before))
+
+    def set_offline(self, offline: bool = True) -> None:
+        """Nothing listens."""
+        if offline:
+            self._ssh.pause()
+        else:
+            self._ssh.resume()
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """How routers of one driver are made, and what their round trips are called in the table."""
@@ -208,5 +252,6 @@ class Entry:
 FARM: Final[dict[str, Entry]] = {
     "mikrotik": Entry(MikrotikRouter),
     "wg-quick": Entry(LinuxRouter, "commands"),
+    "openwrt": Entry(OpenwrtRouter, "commands"),
 }
 """By driver."""

@@ -12,12 +12,14 @@ class AcmeBranch(BranchRouter):
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from ..ether import Ether, Node
+from ..openwrt import OpenWrtSimulator
 from ..routeros import RouterosSimulator
 
 PASSWORD: Final = "simulated-router-password"
@@ -45,8 +47,8 @@ class BranchRouter(ABC):
     vendor: ClassVar[str]
     group: ClassVar[str]
 
-    def __init__(self, branch: Branch) -> None:
-        self.branch = branch
+    def __init__(self, branch: Branch, ether: Ether) -> None:
+        self.branch, self.ether = branch, ether
 
     @abstractmethod
     def __enter__(self) -> Self:
@@ -87,7 +89,7 @@ class MikrotikBranch(BranchRouter):
     group = "driver: mikrotik, host: 127.0.0.1, options: {tls: false}"
 
     def __init__(self, branch: Branch, ether: Ether) -> None:
-        super().__init__(branch)
+        super().__init__(branch, ether)
         users = {"fleet": (PASSWORD, "read,write,api,test")}
         self.simulator = RouterosSimulator(
             branch.name, branch.version, users=users, ether=ether, lan=f"192.168.{branch.lan}.1/24", wan="100.64.0.2/24"
@@ -125,5 +127,51 @@ class MikrotikBranch(BranchRouter):
         return {row.get(name, "") for row in rows for name in ("private-key", "preshared-key")}
 
 
-BY_DRIVER: Final = {"mikrotik": MikrotikBranch}
+class OpenwrtBranch(BranchRouter):
+    """OpenWrt behind an SSH server that behaves like dropbear."""
+
+    vendor = "OpenWrt"
+    group = "driver: openwrt, host: 127.0.0.1, username: root"
+
+    def __enter__(self) -> Self:
+        branch = self.branch
+        self.simulator = OpenWrtSimulator(
+            branch.name, self.ether, version=branch.version, lans=(f"192.168.{branch.lan}.0/24",), hurry=0.2
+        )
+        self._ssh = self.simulator.serve_ssh(passwords={"root": PASSWORD})
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ssh.close()
+        self.simulator.close()
+
+    @property
+    def node(self) -> Node:
+        """The simulator itself."""
+        return self.simulator
+
+    @property
+    def keys(self) -> str:
+        """A port of this machine."""
+        return f"port: {self._ssh.port}"
+
+    @property
+    def writes(self) -> int:
+        """Commits to its flash."""
+        return self.simulator.flash_commits
+
+    def set_offline(self, offline: bool = True) -> None:
+        """Nothing listens."""
+        if offline:
+            self._ssh.pause()
+        else:
+            self._ssh.resume()
+
+    def secrets(self) -> set[str]:
+        """Out of /etc/config/network."""
+        shown = self.simulator.read("/etc/config/network")
+        return set(re.findall(r"option (?:private_key|preshared_key|fleet_\w+_key) '([^']+)'", shown))
+
+
+BY_DRIVER: Final[dict[str, type[BranchRouter]]] = {"mikrotik": MikrotikBranch, "openwrt": OpenwrtBranch}
 """By the inventory's `driver:`."""

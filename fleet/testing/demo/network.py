@@ -23,7 +23,8 @@ BRANCHES: Final = (
     Branch("mumbai", "7.20.4", 20),
     Branch("pune", "7.16.2", 30),
     Branch("delhi", "7.12.1", 40),
-    Branch("goa", "7.6", 50),
+    Branch("goa", "23.05.5", 50, "openwrt"),
+    Branch("nashik", "25.12", 70, "openwrt"),
     Branch(OFFLINE, "7.21", 60),
 )
 
