@@ -263,7 +263,9 @@ class Observed:
     `clock` is the router's idea of Unix time, None if unread. `rights` lists what the account lacks, as sentences.
     `leftovers` are sentences about what a lost cleanup left behind (disabled objects of ours, a key's predecessor): the next
     sync repeats the cleanup. `marker` is the writer's, on hubs, where `Target.asks` for it. `notes` are sentences for the
-    operator (something claimed, something odd). `native` is the driver's own: the core never opens or stores it.
+    operator (something claimed, something odd). `settled` False: what is stored is not live yet, the router is read again for a
+    while; if it stays so, what `running` says counts, and without one the router is pending.
+    `native` is the driver's own: the core never opens or stores it.
     """
 
     stored: Configuration

@@ -127,6 +127,9 @@ def _settled(router: Router) -> Observed:
     try:
         return attempts(router.driver.observe, router.link)
     except RetryError as error:
+        last: Observed = error.last_attempt.result()
+        if last.running is not None:
+            return last  # not late any more but stuck: what runs differs from what is stored, which a Reapply may heal
         raise NotSettled(
             f"{router.name}: stored its configuration and did not make it live within {SETTLE_SECONDS:.0f} s",
             "it is picked up by the next `fleet sync`",

@@ -49,3 +49,10 @@ def test_a_router_that_stores_and_does_not_deliver_is_pending_and_picked_up_late
     assert caught.value.outcome == "pending"
     assert "goa: stored its configuration and did not make it live" in caught.value.summary
     assert "next `fleet sync`" in caught.value.hint
+
+
+def test_one_that_stays_so_and_shows_what_it_runs_is_compared_by_that(monkeypatch):
+    monkeypatch.setattr(engine, "SETTLE_SECONDS", 0.1)
+    stuck = Says(False)
+    stuck.reads = [Observed(stored={}, running={}, settled=False)]
+    assert engine.observe(router(stuck)).running == {}

@@ -265,7 +265,11 @@ class Writing:
         intent = replace(intent, private_keys=self._escrowed(name))
         observed = course.survey.routers[name].observed
         if self._union and observed is not None:
-            intent = replace(intent, configuration=union(intent.configuration, name, self._union, observed.stored))
+            both = union(intent.configuration, name, self._union, observed.stored)
+            if observed.limits.addresses == 1:
+                # It cannot have two: it moves at once, to where everybody accepts both.
+                both = {one: replace(both[one], addresses=wanted.addresses) for one, wanted in intent.configuration.items()}
+            intent = replace(intent, configuration=both)
         course.control.refuse_lost_key(course.survey.routers[name], course.facts[name], intent)
         return intent
 

@@ -40,6 +40,18 @@ class Mikrotik(_Paper):
     Options: ClassVar[type[BaseModel]] = MikrotikOptions
 
 
+class OmadaOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    site: str = ""
+    gateway: str = ""
+
+
+class Omada(_Paper):
+    name: ClassVar[str] = "omada"
+    transport: ClassVar[str] = "rest"
+    Options: ClassVar[type[BaseModel]] = OmadaOptions
+
+
 class Manual(_Paper):
     name: ClassVar[str] = "manual"
     transport: ClassVar[str] = ""
@@ -47,6 +59,7 @@ class Manual(_Paper):
 
 
 DRIVERS: dict[str, type[Driver]] = {driver.name: driver for driver in (Linux, Mikrotik, Manual)}
+WITH_CONTROLLERS: dict[str, type[Driver]] = {**DRIVERS, Omada.name: Omada}
 
 SMALL = """\
 overlay: {name: acme, ipv4: 10.100.0.0/24}

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from inventory_drivers import DRIVERS
+from inventory_drivers import WITH_CONTROLLERS as DRIVERS
 
 from fleet.inventory import json_schema, key_reference, load
 from fleet.inventory.schema import SECTIONS, JumpKeys, ManageKeys, OverlayKeys, RouterKeys, SharedKeys
@@ -88,10 +88,10 @@ def test_an_example_is_valid_by_the_schema(path: Path) -> None:
     jsonschema.Draft202012Validator(json_schema()).validate(yaml.safe_load(path.read_text()))
 
 
-def test_there_are_four_examples_and_the_readme_names_each() -> None:
+def test_there_are_five_examples_and_the_readme_names_each() -> None:
     named = re.findall(r"\((example-[a-z0-9-]+\.yaml)\)", (FOLDER / "README.md").read_text())
     assert sorted(named) == [path.name for path in EXAMPLES]
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
 
 
 def test_the_example_of_twenty_sites_has_twenty_and_uses_groups() -> None:
@@ -99,6 +99,14 @@ def test_the_example_of_twenty_sites_has_twenty_and_uses_groups() -> None:
     gear = {"director-laptop", "kiosk"}
     assert len(fleet.routers.keys() - gear) == 18
     assert fleet.routers["agra"].password == "cmd:pass fleet/north/agra"
+
+
+def test_the_example_of_a_controller_has_fifty_sites_that_name_neither_host_nor_credentials() -> None:
+    fleet = load(FOLDER / "example-omada.yaml", DRIVERS)
+    shops = [router for router in fleet.routers.values() if router.driver == "omada"]
+    assert len(shops) == 50
+    assert {(shop.hosts, shop.api_key) for shop in shops} == {(("omada.example.com",), "env:OMADA_CLIENT_ID")}
+    assert fleet.routers["goa"].options == {"site": "Goa, Panaji"}
 
 
 def test_the_schema_is_itself_valid() -> None:

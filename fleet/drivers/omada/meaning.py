@@ -58,7 +58,7 @@ def observed_from(seen: Read, target: Target, limits: Limits) -> Observed:
     settled = _settled(seen.gateway)
     tunnels = dict(_named(seen, target))
     stored = {name: _interface(name, found, seen.spelling) for name, found in tunnels.items()}
-    running, notes = _running(stored, tunnels, seen, target)
+    running, notes = _running(stored, tunnels, seen, target) if settled else (None, [])
     masked = any(found.ours(target.overlay) and not shown_key(found.row.get("privateKey")) for found in tunnels.values())
     return Observed(
         stored=stored,
