@@ -21,7 +21,7 @@ from fleet.testing.bench.ratios import Ratio, ratios
 
 pytestmark = pytest.mark.xdist_group("bench")
 
-TINY = {"mesh": 8, "star": 10, "many": 3, "small": 1, "hub": 3}
+TINY = {"mesh": 8, "star": 10, "many": 3, "small": 1, "hub": 3, "sites": 3}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,14 @@ def test_a_noop_is_one_read_of_the_hub_and_writes_nothing(found: dict[str, Any],
     for hub in found["hubs"][kind]:
         assert hub["noop"]["round_trips"] == 1
         assert hub["noop_writes_anywhere"] == 0
+
+
+def test_a_controller_is_asked_within_the_budget_and_one_site_is_one_write(found: dict[str, Any]) -> None:
+    (run,) = found["controllers"]
+    assert run["noop"]["writes"] == 0
+    assert run["noop"]["requests"] <= 4 * run["sites"] + 3 + 2  # two of the login
+    assert run["one_site"]["writes"] == run["one_site_selected"]["writes"] == 1
+    assert run["one_site"]["requests"] - run["noop"]["requests"] <= 12
 
 
 @pytest.mark.parametrize("kind", FARM)

@@ -14,13 +14,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from .controllers import bench_controller
 from .farms import FARM
 from .planning import bench_planning
 from .ratios import Ratio, ratios
 from .talking import bench_guard, bench_hub, bench_many
 
-SIZES = {"mesh": 1000, "star": 10_000, "many": 200, "small": 20, "hub": 100}
-QUICK = {"mesh": 100, "star": 500, "many": 20, "small": 2, "hub": 10}
+SIZES = {"mesh": 1000, "star": 10_000, "many": 200, "small": 20, "hub": 100, "sites": 50}
+QUICK = {"mesh": 100, "star": 500, "many": 20, "small": 2, "hub": 10, "sites": 5}
 ROUND_TRIPS = (0.0, 0.05)
 
 
@@ -34,6 +35,7 @@ def measure(sizes: dict[str, int], say: Console) -> dict[str, Any]:
         "many": [],
         "hubs": {},
         "guards": {},
+        "controllers": [],
     }
     for round_trip in ROUND_TRIPS:
         say.print(f"{sizes['many']} routers at {round_trip * 1000:.0f} ms ...", style="dim")
@@ -42,6 +44,8 @@ def measure(sizes: dict[str, int], say: Console) -> dict[str, Any]:
         say.print(f"a {kind} hub ...", style="dim")
         found["hubs"][kind] = [bench_hub(kind, sizes["small"]), bench_hub(kind, sizes["hub"])]
         found["guards"][kind] = bench_guard(kind)
+    say.print(f"a controller of {sizes['sites']} sites ...", style="dim")
+    found["controllers"].append(bench_controller(sizes["sites"]))
     found["ratios"] = [row.to_dict() for row in ratios(found)]
     return found
 

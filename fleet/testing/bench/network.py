@@ -69,7 +69,7 @@ class Network:
         """One whole sync, as the command line does it. What a journal on disk costs is the disk's business."""
         safety = Safety(unguarded=unguarded)
         self._with_controller(
-            lambda control: Sync(control, control.prepare(select(self.fleet)), _Forgetful(), "bench", safety=safety).run()
+            lambda control: Sync(control, control.prepare(select(self.fleet)), Forgetful(), "bench", safety=safety).run()
         )
 
     def read(self) -> None:
@@ -108,7 +108,7 @@ class Network:
         return sum(router.traffic().writes for router in (self.hub, *self.spokes))
 
 
-class _Forgetful:
+class Forgetful:
     """A journal for measuring."""
 
     def record(self, router: str, phase: str, text: str, detail: object = None) -> None:

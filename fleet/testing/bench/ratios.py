@@ -61,6 +61,8 @@ def ratios(found: Found) -> list[Ratio]:
     for kind, (small, large) in found["hubs"].items():
         rows += _hub(kind, small, large)
     rows += [_guard(kind, costs) for kind, costs in found["guards"].items()]
+    for run in found["controllers"]:
+        rows += _controller(run)
     return rows
 
 
@@ -83,6 +85,24 @@ def _many(run: Found) -> list[Ratio]:
         against = f"login and read, {run['parallel']} at once"
         rows.insert(0, Ratio(f"read {what}", run["read_seconds"], "s", against, run["bound_seconds"], "below 1.5"))
         rows.append(Ratio(f"no-op sync, {what}", run["noop_sync_seconds"], "s", against, run["bound_seconds"], "near 1"))
+    return rows
+
+
+def _controller(run: Found) -> list[Ratio]:
+    """Budget: four requests a site and three for the controller, login apart; seconds are held by what it takes in one."""
+    sites, rate = run["sites"], run["rate"]
+    what = f"{run['driver']} controller of {sites} sites"
+    rows = [Ratio(f"no-op, {what}", run["noop"]["requests"], "requests", "budget", 4.0 * sites + 3, "at most 1")]
+    for name, words in (
+        ("noop", "no-op"),
+        ("one_site", "one site changed"),
+        ("one_site_selected", "one site changed, selected"),
+    ):
+        found = run[name]
+        against = f"{found['requests']:.0f} requests, {rate:.0f} a second"
+        rows.append(Ratio(f"{words}, {what}", found["seconds"], "s", against, found["requests"] / rate, "near 1"))
+    more = run["one_site"]["requests"] - run["noop"]["requests"]
+    rows.append(Ratio(f"one site changed, {what}: more", more, "requests", "one site's share of it", None, "the same for any"))
     return rows
 
 
