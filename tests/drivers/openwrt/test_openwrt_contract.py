@@ -22,8 +22,8 @@ class TestOldestOpenwrt(DriverContract):
     """21.02: fw3, no disabled peers."""
 
     driver = DRIVER
-    sampled = True
-    drill_stride = 15
+    sampled = 3
+    drill_stride = 25
 
     def device(self) -> SimulatedOpenwrt:
         return SimulatedOpenwrt("21.02")
@@ -33,8 +33,8 @@ class TestNewestOpenwrt(DriverContract):
     """25.12: apk, a handler that reloads by `wg syncconf`."""
 
     driver = DRIVER
-    sampled = True
-    drill_stride = 15
+    sampled = 3
+    drill_stride = 25
 
     def device(self) -> SimulatedOpenwrt:
         return SimulatedOpenwrt("25.12")

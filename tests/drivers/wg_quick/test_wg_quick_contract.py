@@ -44,7 +44,7 @@ class TestSimulatedSystemd(DriverContract):
     """systemd and an nftables firewall that drops; the login becomes root by sudo."""
 
     driver = WgQuickDriver()
-    sampled = True
+    sampled = 3
     drill_stride = 6
     options = Options(sudo=True)
 
@@ -77,7 +77,7 @@ class TestSimulatedRcLocal(DriverContract):
     """No systemd, iptables that drop, root."""
 
     driver = WgQuickDriver()
-    sampled = True
+    sampled = 3
 
     def device(self) -> SimulatedLinux:
         return SimulatedLinux("iptables", "rc.local")
@@ -88,7 +88,7 @@ class TestSimulatedFirewalld(DriverContract):
     """firewalld rules."""
 
     driver = WgQuickDriver()
-    sampled = True
+    sampled = 3
 
     def device(self) -> SimulatedLinux:
         return SimulatedLinux("firewalld")
@@ -99,7 +99,7 @@ class TestSimulatedUfw(DriverContract):
     """ufw rules."""
 
     driver = WgQuickDriver()
-    sampled = True
+    sampled = 3
 
     def device(self) -> SimulatedLinux:
         return SimulatedLinux("ufw")
