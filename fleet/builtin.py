@@ -16,9 +16,10 @@ def fleet_drivers() -> Iterable[type[Driver]]:
     from .drivers.mikrotik import MikrotikDriver
     from .drivers.omada import OmadaDriver
     from .drivers.openwrt import OpenwrtDriver
+    from .drivers.opnsense import OpnsenseDriver
     from .drivers.wg_quick import WgQuickDriver
 
-    return [MikrotikDriver, OpenwrtDriver, WgQuickDriver, OmadaDriver, ManualDriver]
+    return [MikrotikDriver, OpenwrtDriver, OpnsenseDriver, WgQuickDriver, OmadaDriver, ManualDriver]
 
 
 @hookimpl

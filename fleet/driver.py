@@ -134,6 +134,7 @@ class Limits:
     batch              how many independent requests may be in flight
     routes             `derived` (the vendor makes them from allowed IPs), `static` (we write them), `none`
     openings           kinds of opening the driver can write
+    inherent           those of them that hold by themselves: nothing is written or compared
     reresolve          the router can resolve a named endpoint again by itself
     endpoint_names     an endpoint may be a DNS name
     preshared_keys     peers may have preshared keys
@@ -158,6 +159,7 @@ class Limits:
     batch: int = 16
     routes: Literal["derived", "static", "none"] = "static"
     openings: frozenset[type[Opening]] = ALL_OPENINGS
+    inherent: frozenset[type[Opening]] = frozenset()
     reresolve: bool = True
     endpoint_names: bool = True
     preshared_keys: bool = True

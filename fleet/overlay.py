@@ -315,8 +315,8 @@ def _resolved(interface: Interface, fleet_secret: Secret) -> Interface:
 
 # ------------------------------------------------------------------------------------------------------- vendors
 def fitted(configuration: Configuration, limits: Limits) -> Configuration:
-    """The intent as this vendor can hold it: without routes it derives by itself, addresses as hosts where it holds no prefix
-    lengths, parked peers on a /32 if it needs one.
+    """The intent as this vendor can hold it: without routes it derives by itself, openings that hold by themselves, addresses as
+    hosts where it holds no prefix lengths, parked peers on a /32 if it needs one.
 
     What a vendor cannot hold at all is not dropped here: `Limits.refusals` says so.
     """
@@ -326,6 +326,9 @@ def fitted(configuration: Configuration, limits: Limits) -> Configuration:
 def _fitted(interface: Interface, limits: Limits) -> Interface:
     if limits.routes == "derived" and interface.routes:
         interface = replace(interface, routes={})
+    if limits.inherent:
+        kept = {name: one for name, one in interface.openings.items() if type(one) not in limits.inherent}
+        interface = replace(interface, openings=kept)
     if not limits.address_lengths:
         interface = replace(interface, addresses=frozenset(ipaddress.ip_interface(it.ip) for it in interface.addresses))
     if limits.empty_allowed_ips or all(peer.allowed_ips for peer in interface.peers.values()):

@@ -1,0 +1,71 @@
+"""Driver `opnsense`: contract on one side, the firewall's REST API on the other."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from pydantic import BaseModel
+
+from ... import (
+    Driver,
+    Forward,
+    Http,
+    Limit,
+    Limits,
+    Link,
+    ListenPort,
+    Management,
+    Observed,
+    Reply,
+    Request,
+    Rest,
+    RouterPlan,
+    Script,
+)
+from .api import DIALECT, judge
+from .meaning import Native, observed_from
+from .options import OpnsenseOptions
+from .read import read
+from .rules import INHERENT
+from .values import LONGEST_NAME
+from .write import Writer
+
+CANNOT_STAGE: Final = "an OPNsense instance holds one key: the next one cannot wait beside it"
+
+
+class OpnsenseDriver(Driver):
+    """OPNsense 23.7 to 26.7: records written first, then loaded by one reconfigure and read back from the kernel."""
+
+    name: ClassVar[str] = "opnsense"
+    transport: ClassVar[str] = "rest"
+    port: ClassVar[int] = 443
+    dialect: ClassVar[Rest] = DIALECT
+    Options: ClassVar[type[BaseModel]] = OpnsenseOptions
+    limits: ClassVar[Limits] = Limits(
+        unit="batch",
+        guard="none",  # no timed undo for WireGuard in any release (sheet 5)
+        makes_keys=False,  # key_pair shows the private half to the caller, and privkey is required (sheet 6)
+        stages_keys=False,
+        empty_allowed_ips=False,  # tunneladdress of a peer is required (sheet 2.3)
+        batch=1,
+        routes="derived",  # by the instance; static ones need an assignment that no API enables up to 26.7 (sheet 4)
+        openings=frozenset({ListenPort, Forward, Management}) | INHERENT,  # the MSS clamp has no API (sheet 4)
+        inherent=INHERENT,
+        reresolve=True,
+        mark_length=LONGEST_NAME,
+        cannot=(Limit(frozenset({"StageKey", "DropStagedKey"}), CANNOT_STAGE),),
+    )
+
+    def observe(self, link: Link) -> Observed:
+        """Four requests; one more where an endpoint is a name. Raises RouterError (no WireGuard API), Unparseable."""
+        return observed_from(read(link), link.target, self.limits)
+
+    def render(self, plan: RouterPlan, observed: Observed) -> Script:
+        """Records, then one reconfigure; rules beside it. Raises Unsupported for what cannot be written."""
+        assert isinstance(observed.native, Native)
+        return Writer(plan, observed.native).script()
+
+    def check(self, request: Request, reply: Reply) -> None:
+        """A no that comes as HTTP 200, and instances that somebody else changed since the read."""
+        if isinstance(request, Http):
+            judge(request, reply)

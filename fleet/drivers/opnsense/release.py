@@ -1,0 +1,40 @@
+"""Which release answers, by what its replies hold; and the router's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .read import Reading
+from .values import number
+
+
+def named(reading: Reading) -> str:
+    """As exact as the replies tell without a request more (sheet 2.2, 2.3, 3.2): `25.7.6 or later`; empty if they do not."""
+    if reading.series:
+        return f"{reading.series} or later"
+    servers, clients = reading.servers.values(), reading.clients.values()
+    if any("debug" in one for one in servers):
+        return "25.7.6 or later"
+    if any("peer-status" in row for row in reading.shown):
+        return "25.1.2 or later"
+    if any("endpoint" in one for one in clients):
+        return "24.1.7 or later"
+    return "before 25.1.2" if servers or clients else ""
+
+
+def clock(reading: Reading) -> float:
+    """Unix time by the router, from a peer whose handshake it gives as a time and as an age (25.1.2 and later); else ours."""
+    for row in reading.shown:
+        at, since = number(row.get("latest-handshake")), number(row.get("latest-handshake-age"))
+        if at and since is not None:
+            return float(at + since)
+    return reading.clock
+
+
+def age(row: Mapping[str, Any], now: float) -> float | None:
+    """Seconds since the last handshake; None if there was none."""
+    since, at = number(row.get("latest-handshake-age")), number(row.get("latest-handshake"))
+    if since is not None:
+        return float(since)
+    return max(0.0, now - at) if at else None
