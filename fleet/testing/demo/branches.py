@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from ..ether import Ether, Node
+from ..omada import Application, Firmware, Gateway, OmadaSimulator, Site
 from ..openwrt import OpenWrtSimulator
 from ..routeros import RouterosSimulator
 
@@ -173,5 +174,57 @@ class OpenwrtBranch(BranchRouter):
         return set(re.findall(r"option (?:private_key|preshared_key|fleet_\w+_key) '([^']+)'", shown))
 
 
-BY_DRIVER: Final[dict[str, type[BranchRouter]]] = {"mikrotik": MikrotikBranch, "openwrt": OpenwrtBranch}
+class OmadaBranch(BranchRouter):
+    """A gateway behind an Omada controller of its own."""
+
+    vendor = "Omada"
+    group = (
+        "driver: omada, host: 127.0.0.1, api_key: 'env:FLEET_PASSWORD', api_secret: 'env:FLEET_PASSWORD', manage: "
+        "{forwarding: false, listen_port: false, masquerade: false, mss: false, management: false, resolve: false}"
+    )
+
+    def __init__(self, branch: Branch, ether: Ether) -> None:
+        super().__init__(branch, ether)
+        self._gateway = Gateway(branch.name, firmware=Firmware(domains=True), lans=(f"192.168.{branch.lan}.1/24",))
+        self._site = Site(branch.name, self._gateway)
+        application = Application(PASSWORD, PASSWORD)  # real ones have an id that is no secret
+        self.simulator = OmadaSimulator(branch.version, [self._site], applications=[application], ether=ether)
+
+    def __enter__(self) -> Self:
+        self.simulator.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.simulator.stop()
+
+    @property
+    def node(self) -> Node:
+        """The gateway."""
+        return self._gateway
+
+    @property
+    def keys(self) -> str:
+        """A port of this machine."""
+        return f"port: {self.simulator.port}"
+
+    @property
+    def writes(self) -> int:
+        """Settings of its site that were changed."""
+        return self._site.writes
+
+    def set_offline(self, offline: bool = True) -> None:
+        """Nothing listens."""
+        self.simulator.set_offline(offline)
+
+    def secrets(self) -> set[str]:
+        """Of every tunnel of its site."""
+        peers = {peer.preshared_key or "" for tunnel in self._site.tunnels for peer in tunnel.peers}
+        return peers | {tunnel.private_key for tunnel in self._site.tunnels}
+
+
+BY_DRIVER: Final[dict[str, type[BranchRouter]]] = {
+    "mikrotik": MikrotikBranch,
+    "openwrt": OpenwrtBranch,
+    "omada": OmadaBranch,
+}
 """By the inventory's `driver:`."""

@@ -25,6 +25,7 @@ BRANCHES: Final = (
     Branch("delhi", "7.12.1", 40),
     Branch("goa", "23.05.5", 50, "openwrt"),
     Branch("nashik", "25.12", 70, "openwrt"),
+    Branch("satara", "6.0", 80, "omada"),
     Branch(OFFLINE, "7.21", 60),
 )
 
