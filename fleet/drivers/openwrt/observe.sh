@@ -60,7 +60,7 @@ frame_firewall() {
 # Who else has edits waiting: names only, a value may be a password.
 frame_staged() {
     echo "@staged"
-    uci changes 2>/dev/null | awk "$UCI_LINES"'{ sub(/[-+]?=.*/, "", record); print "=" record }'
+    for package in network firewall; do uci changes "$package"; done 2>/dev/null | awk "$UCI_LINES"'{ sub(/[-+]?=.*/, "", record); print "=" record }'
     [ ! -f "$STATE/staging" ] || { echo "@staging"; told <"$STATE/staging"; }
 }
 

@@ -51,7 +51,7 @@ end_tree() { # PID
 # ---- the staging area is shared by everybody who logs in
 # What a killed run of ours left there is known by the list it made first; anything else is somebody's unfinished work.
 clear_staged() {
-    uci changes 2>/dev/null | awk "$UCI_LINES"'
+    for package in network firewall; do uci changes "$package"; done 2>/dev/null | awk "$UCI_LINES"'
         { sub(/^-/, "", record); sub(/[-+]?=.*/, "", record); split(record, name, "."); print name[1] "." name[2] }' |
         sort -u >"$WORK/staged"
     if [ ! -s "$WORK/staged" ]; then rm -f "$STATE/staging"; return 0; fi

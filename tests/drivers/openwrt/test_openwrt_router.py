@@ -258,3 +258,12 @@ def test_nothing_of_the_guard_is_left_after_the_confirm(subject: Subject) -> Non
         "ls $FLEET_ROOT/etc/init.d $FLEET_ROOT/etc/rc.d; ls -d $FLEET_ROOT/etc/fleet 2>/dev/null || true"
     )
     assert "fleet" not in left.replace(str(simulator(subject).root_path), "")
+
+
+def test_changes_of_other_packages_that_wait_are_nobodys_hindrance(subject: Subject) -> None:
+    """fleet commits network and firewall alone."""
+    host = simulator(subject)
+    host.ok("uci set system.@system[0].hostname='later'")
+    subject.converge(State((A,)))
+    assert subject.differences(State((A,))) == ()
+    assert "hostname='later'" in host.ok("uci changes")
