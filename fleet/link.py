@@ -126,7 +126,8 @@ class Reply:
     """What came back. Each transport fills what it has.
 
     `text`: standard output or body. `error`: standard error. `code`: exit code or HTTP status. `rows`: RouterOS `!re`
-    sentences as raw words. `value`: RouterOS `=ret=`. `data`: decoded JSON, or the outputs of a dialogue.
+    sentences as raw words. `value`: RouterOS `=ret=`. `data`: decoded JSON, or the outputs of a dialogue. `date`: Unix time by
+    the router's clock, as HTTP's Date header says it, None without one.
     """
 
     text: str = ""
@@ -135,6 +136,7 @@ class Reply:
     rows: tuple[Mapping[str, str], ...] = ()
     value: str | None = None
     data: object = None
+    date: float | None = None
 
     def __repr__(self) -> str:
         # A reply may hold secrets that a router printed; a traceback must not.

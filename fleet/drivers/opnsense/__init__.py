@@ -9,6 +9,7 @@ peers.py      peers as records, a few one by one, many in one write
 filtering.py  openings as writes to the firewall
 rules.py      openings as rules, both ways
 jobs.py       scheduled jobs
+guard.py      the undo, where an administrator installed one
 values.py     OPNsense's spelling of values
 options.py    `options:`
 """

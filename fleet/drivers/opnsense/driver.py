@@ -22,6 +22,7 @@ from ... import (
     RouterPlan,
     Script,
 )
+from . import guard
 from .api import DIALECT, judge
 from .meaning import Native, observed_from
 from .options import OpnsenseOptions
@@ -43,7 +44,8 @@ class OpnsenseDriver(Driver):
     Options: ClassVar[type[BaseModel]] = OpnsenseOptions
     limits: ClassVar[Limits] = Limits(
         unit="batch",
-        guard="none",  # no timed undo for WireGuard in any release (sheet 5)
+        guard="emulated",  # where the watchdog action is installed and named; stock releases have no undo (sheet 5)
+        undo_seconds=61.0,  # cron counts in minutes
         makes_keys=False,  # key_pair shows the private half to the caller, and privkey is required (sheet 6)
         stages_keys=False,
         empty_allowed_ips=False,  # tunneladdress of a peer is required (sheet 2.3)
@@ -57,7 +59,7 @@ class OpnsenseDriver(Driver):
     )
 
     def observe(self, link: Link) -> Observed:
-        """Four requests; one more where an endpoint is a name. Raises RouterError (no WireGuard API), Unparseable."""
+        """Four requests; one more where an endpoint is a name, two with a watchdog. Raises RouterError, Unparseable."""
         return observed_from(read(link), link.target, self.limits)
 
     def render(self, plan: RouterPlan, observed: Observed) -> Script:
@@ -67,5 +69,7 @@ class OpnsenseDriver(Driver):
 
     def check(self, request: Request, reply: Reply) -> None:
         """A no that comes as HTTP 200, and instances that somebody else changed since the read."""
-        if isinstance(request, Http):
+        if isinstance(request, guard.Disarm):
+            guard.judge(reply)
+        elif isinstance(request, Http):
             judge(request, reply)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ... import Interface, Limit, Limits, Live, Mark, Observed, Peer, PublicKey, Secret, Target
 from ...model import Configuration, Endpoint
-from . import jobs, release, rules
+from . import guard, jobs, release, rules
 from .options import OpnsenseOptions
 from .read import Reading
 from .values import Record, chosen, endpoint, interfaces, mark_in, networks, number, text
@@ -39,7 +39,8 @@ class Native:
     up: frozenset[str]
     rules: tuple[rules.SeenRule, ...]
     jobs: tuple[jobs.Job, ...]
-    tunnels: Mapping[str, Interface]
+    armed: tuple[guard.Armed, ...] = ()
+    watchdog: guard.Watchdog | None = None
 
     def linked(self, client: str) -> list[str]:
         """Uuids of the instances that a peer is linked to."""
@@ -78,7 +79,8 @@ def observed_from(reading: Reading, target: Target, limits: Limits) -> Observed:
         frozenset(str(row.get("if")) for row in reading.shown if row.get("type") == "interface"),
         seen,
         timed,
-        stored,
+        guard.armed(reading.jobs or (), mark),
+        guard.watchdog(options.watchdog, reading.history, reading.clock) if reading.jobs is not None else None,
     )
     return Observed(
         stored=stored,
@@ -86,7 +88,9 @@ def observed_from(reading: Reading, target: Target, limits: Limits) -> Observed:
         live=_live(reading),
         version=release.named(reading),
         model="OPNsense",
-        limits=_limits(limits, reading, target, options),
+        limits=_limits(limits, reading, target, native),
+        guard=guard.seen(native.armed, reading.clock),
+        clock=reading.clock,
         rights=_rights(reading),
         leftovers=_leftovers(native, home),
         notes=tuple(notes),
@@ -286,14 +290,15 @@ def _live(reading: Reading) -> dict[str, dict[PublicKey, Live]]:
 
 
 # -------------------------------------------------------------------------------------------- limits and the rest
-def _limits(limits: Limits, reading: Reading, target: Target, options: OpnsenseOptions) -> Limits:
+def _limits(limits: Limits, reading: Reading, target: Target, native: Native) -> Limits:
     cannot = limits.cannot
     if any(number(name.removeprefix("wg")) is None or not name.startswith("wg") for name in target.interfaces):
         cannot += (Limit(frozenset({"AddInterface"}), GROUP_MISSING),)
     return replace(
         limits,
         cannot=cannot,
-        routes="none" if options.disable_routes else "derived",
+        guard="emulated" if native.watchdog else "none",
+        routes="none" if native.options.disable_routes else "derived",
         openings=limits.openings if reading.rules is not None else rules.INHERENT,
         reresolve=not _jobs_denied(reading),
     )

@@ -31,7 +31,8 @@ RIGHTS: Final[Mapping[str, str]] = {
 class Reading:
     """What was read. `rules`, `jobs`: None if this release has none or the account may not see them.
 
-    `series` is the newest release whose endpoints are there, empty if it was not asked for. `clock` is Unix time here.
+    `series` is the newest release whose endpoints are there, empty if it was not asked for. `clock` is Unix time by the router,
+    `here` by us.
     """
 
     servers: Mapping[str, Record]
@@ -40,7 +41,8 @@ class Reading:
     rules: tuple[Mapping[str, Any], ...] | None
     jobs: tuple[Mapping[str, Any], ...] | None = None
     history: tuple[Mapping[str, Any], ...] | None = None
-    clock: float = 0.0
+    clock: float | None = None
+    here: float = 0.0
     series: str = ""
     denied: tuple[str, ...] = ()
 
@@ -51,13 +53,15 @@ def read(link: Link) -> Reading:
     Raises RouterError.
     """
     options = link.target.options if isinstance(link.target.options, OpnsenseOptions) else OpnsenseOptions()
-    servers, clients, show, rules = link.send_all([get(SERVERS), get(CLIENTS), get(SHOW), get(RULES, optional=True)])
+    asks = "rights" in link.target.asks
+    more = [JOBS, HISTORY] if options.watchdog else [JOBS] if asks else []
+    wanted = [get(SERVERS), get(CLIENTS), get(SHOW), *(get(path, optional=True) for path in (RULES, *more))]
+    servers, clients, show, rules, *others = link.send_all(wanted)
+    extra = dict(zip(more, others, strict=True))
     _is_wireguard(servers)
     found = tree(clients.data, "client", "clients", "client")
-    asks = "rights" in link.target.asks
-    more = [JOBS] if asks or options.watchdog or any(_is_named(client) for client in found.values()) else []
-    more += [HISTORY] if options.watchdog else []
-    extra = dict(zip(more, link.send_all([get(path, optional=True) for path in more]), strict=True)) if more else {}
+    if JOBS not in extra and any(_is_named(client) for client in found.values()):
+        extra[JOBS] = link.send(get(JOBS, optional=True))
     denied = tuple(path for path, reply in {RULES: rules, **extra}.items() if reply.code == 403)
     return Reading(
         servers=tree(servers.data, "server", "servers", "server"),
@@ -66,7 +70,8 @@ def read(link: Link) -> Reading:
         rules=_rows(rules, "rows"),
         jobs=_rows(extra[JOBS], "rows") if JOBS in extra else None,
         history=_rows(extra[HISTORY], "items") if HISTORY in extra else None,
-        clock=time.time(),
+        clock=servers.date,
+        here=time.time(),
         series=_series(link) if asks else "",
         denied=tuple(RIGHTS[path] for path in denied),
     )

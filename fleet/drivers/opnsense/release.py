@@ -24,12 +24,14 @@ def named(reading: Reading) -> str:
 
 
 def clock(reading: Reading) -> float:
-    """Unix time by the router, from a peer whose handshake it gives as a time and as an age (25.1.2 and later); else ours."""
+    """Unix time by the router's web server, or by a peer whose handshake is given as a time and as an age; else ours."""
+    if reading.clock is not None:
+        return reading.clock
     for row in reading.shown:
         at, since = number(row.get("latest-handshake")), number(row.get("latest-handshake-age"))
         if at and since is not None:
             return float(at + since)
-    return reading.clock
+    return reading.here
 
 
 def age(row: Mapping[str, Any], now: float) -> float | None:

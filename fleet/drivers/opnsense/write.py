@@ -32,7 +32,7 @@ from ... import (
 )
 from ...driver import Interrupts
 from ...errors import Unsupported
-from . import jobs
+from . import guard, jobs
 from .api import SERVERS, WG, Unchanged, digest, post, reconfigure
 from .filtering import Filtering, tidy
 from .meaning import Native, Server, surplus_jobs
@@ -83,7 +83,25 @@ class Writer:
         first = [*opened, *wireguard] if self._native.up else [*wireguard, *opened]
         batches = [*self._jobs_before, *first, *closed, *self._jobs_after]
         checked = [self._unchanged(), *batches] if wireguard and self._native.servers else batches
-        return Script(guarded=tuple(batch for batch in checked if batch), cleanup=self._cleanup())
+        return self._guarded(tuple(batch for batch in checked if batch))
+
+    def _guarded(self, batches: tuple[Batch, ...]) -> Script:
+        """With arming before, and confirm and trip beside it, where the plan wants a guard."""
+        plan, native = self._plan, self._native
+        if not plan.confirm_within or native.watchdog is None:
+            return Script(guarded=batches, cleanup=self._cleanup())
+        if sum(len(step.requests) for batch in batches for step in batch) > guard.MOST:
+            raise Unsupported(
+                f"{plan.target.router}: more writes than the history holds revisions, and the undo needs the one from before",
+                "nothing was written; sync fewer of its peers at a time, or allow bulk writes: `options: {bulk: true}`",
+            )
+        arming: tuple[Batch, ...] = ((guard.arm(plan, native.mark, native.watchdog),),) if plan.arm else ()
+        return Script(
+            guarded=(*arming, *batches),
+            confirm=guard.disarm(native.armed, plan.plan_id),
+            cleanup=self._cleanup(),
+            trip=guard.trip(native.armed, plan.plan_id),
+        )
 
     # ------------------------------------------------------------------------------------------------------- changes
     def _take(self, change: Change) -> None:

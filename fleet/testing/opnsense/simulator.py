@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from email.utils import formatdate
 from types import TracebackType
 from typing import Final
 
@@ -183,7 +184,8 @@ class OpnsenseSimulator(Box):
                 return HttpReply(refused.status, body, (("Content-Type", "application/json; charset=UTF-8"),))
             reply = answer(self, request)
             self.tick()  # a change that cuts the management path takes the reply with it
-            return reply
+            date = ("Date", formatdate(self.wall_time(), usegmt=True))  # as every web server (RFC 9110, 6.6.1)
+            return replace(reply, headers=(*reply.headers, date))
 
     def _reachable(self) -> bool:
         return self.reachable is None or self.reachable()

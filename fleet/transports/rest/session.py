@@ -212,7 +212,7 @@ class RestSession:
     def _reply(self, request: Http, heard: Heard, login: Login) -> Reply | RouterError:
         marks = heard.marks
         if not marks or marks & request.accept:
-            return Reply(text=heard.text, code=heard.answer.status, data=heard.data)
+            return Reply(text=heard.text, code=heard.answer.status, data=heard.data, date=_date(heard.answer))
         said = self._said(heard, self._secrets(request, login))
         if heard.answer.status in self._rest.unknown:
             return _lost(request, f"{said} (whether it was carried out is not known)", sent=True)
@@ -277,6 +277,12 @@ def _charset(kind: str) -> str:
     except LookupError:
         return "utf-8"
     return name or "utf-8"
+
+
+def _date(answer: Answer) -> float | None:
+    """Unix time by the router's clock, None if it does not say."""
+    date = email.utils.parsedate_tz((answer.headers.get("Date") or "").strip())
+    return None if date is None else float(email.utils.mktime_tz(date))
 
 
 def _pause(answer: Answer) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import pytest
-from opnsense_device import SimulatedFirewall
+from opnsense_device import GUARDED, SimulatedFirewall
 
 from fleet.drivers.opnsense import OpnsenseDriver
 from fleet.model import ClampMss
@@ -85,3 +85,14 @@ class Test237(_Contract):
     version = "23.7"
     first = 4
     stride = 13
+
+
+class TestWithWatchdog(_Contract):
+    """26.1 with an action that restores: guarded."""
+
+    version = "26.1"
+    options = GUARDED
+    first = 1
+
+    def device(self) -> SimulatedFirewall:
+        return SimulatedFirewall(self.version, watchdog=True)
