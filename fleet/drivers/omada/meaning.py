@@ -55,6 +55,7 @@ class Native:
 
 def observed_from(seen: Read, target: Target, limits: Limits) -> Observed:
     """Raises Unreachable for a gateway that is off, RouterError for one that another controller manages."""
+    _refuse_guess(seen, target)
     settled = _settled(seen.gateway)
     tunnels = dict(_named(seen, target))
     stored = {name: _interface(name, found, seen.spelling) for name, found in tunnels.items()}
@@ -87,6 +88,17 @@ def _settled(gateway: Row) -> bool:
         state = BUSY.get(detail or 0) or OFF.get(status or 0, f"in state {status}")
         raise Unreachable(f"the controller shows {name} as {state}", "check its power and line; the next sync picks it up")
     return detail in (LIVE, None)
+
+
+def _refuse_guess(seen: Read, target: Target) -> None:
+    """Raises RouterError if the only site there is, taken because none was named, is another router's."""
+    marks = [Mark.find(str(found.row.get("name") or "")) for found in seen.tunnels] if seen.guessed else []
+    for mark in marks:
+        if mark is not None and mark.overlay == target.overlay and mark.name != target.router:
+            raise RouterError(
+                f"the only site that the controller shows is that of router {mark.name}",
+                f"set `options: {{site: NAME}}` of {target.router}, or give the application its site",
+            )
 
 
 # ------------------------------------------------------------------------------------------------------ the tunnels
@@ -168,7 +180,10 @@ def _running(
             continue
         row = seen.status.of(found)
         if row is None:
-            notes.append(f"interface {name}: the gateway's statistics do not show it, so that nothing tells whether it runs")
+            if stored[name].peers:
+                notes.append(
+                    f"interface {name}: the gateway's statistics do not show it, so that nothing tells whether it runs"
+                )
             continue
         port = number(row.get("port"))
         running[name] = replace(

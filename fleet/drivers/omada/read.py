@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ... import Http, Link, Mark, RouterError
@@ -76,6 +76,7 @@ class Read:
     beside: Row
     status: Status
     incapable: bool = False
+    guessed: bool = False
 
 
 def read(link: Link) -> Read:
@@ -88,7 +89,9 @@ def read(link: Link) -> Read:
     site = _site(rows, options.site or link.target.router, named=bool(options.site))
     probe = _probe(_id(rows[0]))
     spelling = V2 if api.missing(link.send(probe)) else V1
-    return _read(link, _id(site), str(site.get("name") or ""), spelling, options)
+    seen = _read(link, _id(site), str(site.get("name") or ""), spelling, options)
+    called = str(site.get("name") or "").casefold() in (options.site.casefold(), link.target.router.casefold())
+    return replace(seen, guessed=not options.site and not called)
 
 
 def _probe(site: str) -> Http:

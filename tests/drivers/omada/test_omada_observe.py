@@ -12,7 +12,7 @@ import pytest
 from omada_device import OPTIONS, TARGET, SimulatedGateway
 
 from fleet.driver import Observed
-from fleet.drivers.omada import OmadaDriver, OmadaOptions
+from fleet.drivers.omada import OmadaDriver, OmadaOptions, api
 from fleet.errors import RouterError, Unreachable
 from fleet.model import Mark, PublicKey, Secret
 from fleet.shared import SharedAnswers
@@ -89,11 +89,12 @@ def test_what_all_sites_ask_is_asked_once_for_all_of_them(gateway):
     assert len([path for path in paths if path.endswith(f"{sites[0].id}/vpn/wireguards")]) == 1
 
 
-def test_all_pages_of_a_list_are_read(gateway):
-    device = gateway(sites=[Site("site", Gateway("site", firmware=Firmware(peers=2000)))])
-    many = [stranger(f"p{n}", f"172.30.{n // 250}.{n % 250}/32") for n in range(1001)]
-    device.edit(person("big", *many))
-    assert len(read(device).stored["big"].peers) == 1001
+def test_all_pages_of_a_list_are_read(gateway, monkeypatch):
+    monkeypatch.setattr(api, "PAGE", 2)
+    device = gateway()
+    device.edit(person("big", *(stranger(f"p{n}", f"172.30.0.{n}/32") for n in range(5))))
+    assert len(read(device).stored["big"].peers) == 5
+    assert len([path for path in asked(device) if path.endswith("/vpn/wireguard-peers")]) == 3
 
 
 # ------------------------------------------------------------------------------------------------- sites and gateways
@@ -108,6 +109,15 @@ def test_a_site_is_found_by_name_by_id_and_by_the_name_of_its_router(gateway):
 def test_a_site_that_is_not_there_is_said_with_those_that_are(gateway):
     with pytest.raises(RouterError, match="no site 'Goa': there is pune, site") as caught:
         read(gateway(sites=("site", "pune")), OmadaOptions(site="Goa"))
+    assert "options: {site: NAME}" in caught.value.hint
+
+
+def test_the_only_site_is_taken_unnamed_and_not_by_two_routers(gateway):
+    device = gateway()
+    subject(device, A)
+    assert INTERFACE in read(device, OmadaOptions()).stored
+    with pytest.raises(RouterError, match="the only site that the controller shows is that of router subject") as caught:
+        read(device, OmadaOptions(), router="goa")
     assert "options: {site: NAME}" in caught.value.hint
 
 
