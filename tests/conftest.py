@@ -20,8 +20,8 @@ DRILLS = os.environ.get("FLEET_DRILLS") == "all"
 
 SAMPLE = 6 if REQUIRED else len(CASES)
 """Elsewhere slow devices (classes with `sampled = True`) meet every sixth case of the contract under each law, with a short run
-one case a law, shifted from law to law, so that every law is tried and the laws together try many cases. `sampled = 3`: a third of that, for the
-further releases of a device that another class tries."""
+one case a law, shifted from law to law: every law is tried, and the laws together try many cases. `sampled = 3`: a third of
+that, for the further releases of a device that another class tries."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
