@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
+
 from fleet import driver
 from fleet.driver import Limits
 from fleet.model import Interface, Mark, Peer, PublicKey
+from fleet.overlay import fitted
 
 KEY = PublicKey("B" * 42 + "A=")
 PLACE = Limits(mark_length=64)
@@ -22,6 +25,17 @@ def test_a_mark_that_has_no_room_is_refused_and_the_cure_is_a_shorter_name():
 
 def test_a_mark_that_just_fits_is_not_refused():
     assert PLACE.refusals(peering("o" * 27, "r" * 30)) == []
+
+
+def test_more_addresses_than_an_interface_holds_are_refused():
+    wanted = Interface("wg0", addresses=frozenset(map(ip_interface, ("10.0.0.1/24", "10.0.0.2/24"))))
+    assert Limits(addresses=1).refusals(wanted) == ["an interface holds 1 address here, 2 are wanted"]
+    assert Limits(addresses=2).refusals(wanted) == Limits().refusals(wanted) == []
+
+
+def test_a_vendor_without_prefix_lengths_gets_hosts():
+    wanted = {"wg0": Interface("wg0", addresses=frozenset({ip_interface("10.0.0.1/24")}))}
+    assert fitted(wanted, Limits(address_lengths=False))["wg0"].addresses == {ip_interface("10.0.0.1/32")}
 
 
 def test_a_vendor_with_room_enough_refuses_no_mark():
