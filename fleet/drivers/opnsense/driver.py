@@ -67,9 +67,24 @@ class OpnsenseDriver(Driver):
         assert isinstance(observed.native, Native)
         return Writer(plan, observed.native).script()
 
+    def account(self, username: str) -> str | None:
+        """A group and a user by hand; the key by a few lines on the console."""
+        return _ACCOUNT.format(name=username)
+
     def check(self, request: Request, reply: Reply) -> None:
         """A no that comes as HTTP 200, and instances that somebody else changed since the read."""
         if isinstance(request, guard.Disarm):
             guard.judge(reply)
         elif isinstance(request, Http):
             judge(request, reply)
+
+
+_ACCOUNT: Final = r"""# in the web interface, System > Access > Groups: add a group 'fleet' with the privileges
+#   VPN: WireGuard: Configuration; Firewall: Rules [new]; System: Settings: Cron; Diagnostics: Configuration History
+# System > Access > Users: add the user {name} to it, with a scrambled password and no shell
+# then on the console, menu 8, as root; key and secret are shown once: `api_key:` and `api_secret:` of this router
+cat > /root/key.php <<'PHP'
+<?php require_once 'script/load_phalcon.php'; print_r((new \OPNsense\Auth\API())->createKey('{name}'));
+PHP
+/usr/local/bin/php /root/key.php; rm /root/key.php
+"""

@@ -59,6 +59,7 @@ def read(link: Link) -> Reading:
     servers, clients, show, rules, *others = link.send_all(wanted)
     extra = dict(zip(more, others, strict=True))
     _is_wireguard(servers)
+    _is_whole({"server": servers, "client": clients, "rows": show})
     found = tree(clients.data, "client", "clients", "client")
     if JOBS not in extra and any(_is_named(client) for client in found.values()):
         extra[JOBS] = link.send(get(JOBS, optional=True))
@@ -83,8 +84,13 @@ def _is_wireguard(reply: Reply) -> None:
             f"there is no WireGuard API (HTTP {reply.code})",
             "on 23.x install the plugin os-wireguard under System > Firmware; from 24.1 it is there: check `host` and `port`",
         )
-    if not isinstance(reply.data, Mapping) or "server" not in reply.data:
-        raise Unparseable("the reply about WireGuard instances holds none", str(type(reply.data).__name__))
+
+
+def _is_whole(replies: Mapping[str, Reply]) -> None:
+    """What is no answer must not pass for "nothing there". Raises Unparseable."""
+    for name, reply in replies.items():
+        if not isinstance(reply.data, Mapping) or name not in reply.data:
+            raise Unparseable(f"a reply that should hold {name} of WireGuard does not", type(reply.data).__name__)
 
 
 def _is_named(client: Record) -> bool:

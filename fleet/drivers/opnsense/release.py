@@ -10,16 +10,17 @@ from .values import number
 
 
 def named(reading: Reading) -> str:
-    """As exact as the replies tell without a request more (sheet 2.2, 2.3, 3.2): `25.7.6 or later`; empty if they do not."""
-    if reading.series:
-        return f"{reading.series} or later"
+    """As exact as the replies tell (sheet 2.2, 2.3, 3.2), and the endpoints where they were asked for: `25.7.6 or later`."""
     servers, clients = reading.servers.values(), reading.clients.values()
-    if any("debug" in one for one in servers):
-        return "25.7.6 or later"
-    if any("peer-status" in row for row in reading.shown):
-        return "25.1.2 or later"
-    if any("endpoint" in one for one in clients):
-        return "24.1.7 or later"
+    told = [
+        ("25.7.6", any("debug" in one for one in servers)),
+        ("25.1.2", any("peer-status" in row for row in reading.shown)),
+        ("24.1.7", any("endpoint" in one for one in clients)),
+        (reading.series, bool(reading.series)),
+    ]
+    known = [release for release, yes in told if yes]
+    if known:
+        return f"{max(known, key=lambda release: [int(part) for part in release.split('.')])} or later"
     return "before 25.1.2" if servers or clients else ""
 
 

@@ -211,12 +211,13 @@ class Writer:
         ]
 
     # ---------------------------------------------------------------------------------------------------- instances
-    def _links(self, uuid: str, link: Iterable[str], unlink: Iterable[str]) -> None:
+    def _links(self, uuid: str, link: Iterable[str], unlink: Iterable[str], covers: Iterable[Change]) -> None:
         """Peers to be linked to an instance, and unlinked, by its own record."""
         for draft in self._drafts.values():
             if draft.uuid == uuid:
                 draft.link += link
                 draft.unlink += unlink
+                draft.covers += covers
 
     def _servers(self) -> list[Batch]:
         batches: list[Batch] = []

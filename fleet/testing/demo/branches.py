@@ -21,6 +21,7 @@ from typing import ClassVar, Final, Self
 from ..ether import Ether, Node
 from ..omada import Application, Firmware, Gateway, OmadaSimulator, Site
 from ..openwrt import OpenWrtSimulator
+from ..opnsense import OpnsenseSimulator, User
 from ..routeros import RouterosSimulator
 
 PASSWORD: Final = "simulated-router-password"
@@ -222,9 +223,64 @@ class OmadaBranch(BranchRouter):
         return peers | {tunnel.private_key for tunnel in self._site.tunnels}
 
 
+class OpnsenseBranch(BranchRouter):
+    """OPNsense over its REST API, by an account that may do what the README lists."""
+
+    vendor = "OPNsense"
+    group = (
+        "driver: opnsense, host: 127.0.0.1, api_key: 'env:FLEET_PASSWORD', api_secret: 'env:FLEET_PASSWORD', "
+        "manage: {mss: false}"
+    )
+    rights = ("page-wireguard-config", "page-filter-api", "page-system-settings-cron")
+
+    def __init__(self, branch: Branch, ether: Ether) -> None:
+        super().__init__(branch, ether)
+        users = [User("fleet", self.rights, keys={PASSWORD: PASSWORD})]  # real keys are no secret by themselves
+        self.simulator = OpnsenseSimulator(
+            branch.name,
+            branch.version,
+            users=users,
+            ether=ether,
+            names={"vpn.example.com": "198.51.100.10"},
+            lan=f"192.168.{branch.lan}.1/24",
+        )
+
+    def __enter__(self) -> Self:
+        self.simulator.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.simulator.stop()
+
+    @property
+    def node(self) -> Node:
+        """The simulator itself."""
+        return self.simulator
+
+    @property
+    def keys(self) -> str:
+        """A port of this machine."""
+        return f"port: {self.simulator.port}"
+
+    @property
+    def writes(self) -> int:
+        """Revisions of its configuration."""
+        return self.simulator.writes()
+
+    def set_offline(self, offline: bool = True) -> None:
+        """Nothing listens."""
+        self.simulator.set_offline(offline)
+
+    def secrets(self) -> set[str]:
+        """Of instances and peers, as they are stored."""
+        private = {record["privkey"] for record in self.simulator.server_records.values()}
+        return private | {record["psk"] for record in self.simulator.client_records.values()}
+
+
 BY_DRIVER: Final[dict[str, type[BranchRouter]]] = {
     "mikrotik": MikrotikBranch,
     "openwrt": OpenwrtBranch,
     "omada": OmadaBranch,
+    "opnsense": OpnsenseBranch,
 }
 """By the inventory's `driver:`."""

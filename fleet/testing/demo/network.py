@@ -26,6 +26,7 @@ BRANCHES: Final = (
     Branch("goa", "23.05.5", 50, "openwrt"),
     Branch("nashik", "25.12", 70, "openwrt"),
     Branch("satara", "6.0", 80, "omada"),
+    Branch("thane", "26.1", 90, "opnsense"),
     Branch(OFFLINE, "7.21", 60),
 )
 
