@@ -12,6 +12,7 @@ from .transports import Transport
 @hookimpl
 def fleet_drivers() -> Iterable[type[Driver]]:
     """The built-in drivers."""
+    from .drivers.edgeos import EdgeOsDriver
     from .drivers.manual import ManualDriver
     from .drivers.mikrotik import MikrotikDriver
     from .drivers.omada import OmadaDriver
@@ -19,7 +20,7 @@ def fleet_drivers() -> Iterable[type[Driver]]:
     from .drivers.opnsense import OpnsenseDriver
     from .drivers.wg_quick import WgQuickDriver
 
-    return [MikrotikDriver, OpenwrtDriver, OpnsenseDriver, WgQuickDriver, OmadaDriver, ManualDriver]
+    return [MikrotikDriver, OpenwrtDriver, OpnsenseDriver, WgQuickDriver, EdgeOsDriver, OmadaDriver, ManualDriver]
 
 
 @hookimpl

@@ -235,6 +235,7 @@ def _without_ours(tree: Node) -> Node:
         if STRANGER not in peers:
             del wireguard[name]
     for kind in ("name", "ipv6-name"):
+        _prune(left.at("firewall", kind), _marked)
         for rules in left.at("firewall", kind).children.values():
             _prune(rules.at("rule"), _marked)
     _prune(left.at("service", "nat", "rule"), _marked)
