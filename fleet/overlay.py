@@ -315,8 +315,8 @@ def _resolved(interface: Interface, fleet_secret: Secret) -> Interface:
 
 # ------------------------------------------------------------------------------------------------------- vendors
 def fitted(configuration: Configuration, limits: Limits) -> Configuration:
-    """The intent as this vendor can hold it: without routes it derives by itself, openings that hold by themselves, addresses as
-    hosts where it holds no prefix lengths, parked peers on a /32 if it needs one.
+    """The intent as this vendor can hold it: without routes it derives by itself, openings that hold by themselves, addresses
+    as hosts where it holds no prefix lengths, parked peers on a /32 if it needs one.
 
     What a vendor cannot hold at all is not dropped here: `Limits.refusals` says so.
     """
