@@ -83,8 +83,8 @@ _ACCOUNT: Final = r"""# in the web interface, System > Access > Groups: add a gr
 #   VPN: WireGuard: Configuration; Firewall: Rules [new]; System: Settings: Cron; Diagnostics: Configuration History
 # System > Access > Users: add the user {name} to it, with a scrambled password and no shell
 # then on the console, menu 8, as root; key and secret are shown once: `api_key:` and `api_secret:` of this router
-cat > /root/key.php <<'PHP'
+cat > ~/key.php <<'PHP'
 <?php require_once 'script/load_phalcon.php'; print_r((new \OPNsense\Auth\API())->createKey('{name}'));
 PHP
-/usr/local/bin/php /root/key.php; rm /root/key.php
+/usr/local/bin/php ~/key.php; rm ~/key.php
 """
