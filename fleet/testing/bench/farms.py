@@ -31,10 +31,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from ..ether import Ether
-from ..https import HttpRequest
 from ..linux import LinuxSimulator
 from ..openwrt import OpenWrtSimulator
-from ..opnsense import OpnsenseSimulator, User
 from ..routeros import Latency, RouterosSimulator
 from ..sshd import SshServer, Stdin
 
@@ -243,55 +241,6 @@ class OpenwrtRouter(Simulated):
             self._ssh.resume()
 
 
-class OpnsenseRouter(Simulated):
-    """OPNsense 26.1 over its REST API."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self.simulator = OpnsenseSimulator(
-            place.name,
-            "26.1",
-            users=[User("fleet", keys={PASSWORD: PASSWORD})],
-            ether=place.ether,
-            public_hosts=place.public_hosts,
-            lan=f"{place.lan[1]}/24",
-        )
-        self.simulator.faults.latency = place.round_trip * 1000
-        self.simulator.before = self._count
-        self._requests = self._bytes = self._writes = 0
-
-    def __enter__(self) -> Self:
-        self.simulator.start()
-        return self
-
-    def close(self) -> None:
-        """Stop it."""
-        self.simulator.stop()
-
-    @property
-    def keys(self) -> str:
-        """No API clamps the MSS."""
-        login = "api_key: 'env:BENCH_PASSWORD', api_secret: 'env:BENCH_PASSWORD', manage: {mss: false}"
-        return f"driver: opnsense, host: {self.simulator.host}, port: {self.simulator.port}, {login}"
-
-    def reset(self) -> None:
-        """Count from here."""
-        self._requests = self._bytes = 0
-        self._writes = self.simulator.writes()
-
-    def traffic(self) -> Traffic:
-        """What came back is not counted."""
-        return Traffic(self._requests, self._bytes, 0, self.simulator.writes() - self._writes)
-
-    def set_offline(self, offline: bool = True) -> None:
-        """Nothing listens."""
-        self.simulator.set_offline(offline)
-
-    def _count(self, request: HttpRequest) -> None:
-        self._requests += 1
-        self._bytes += len(request.body)
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """How routers of one driver are made, and what their round trips are called in the table."""
@@ -304,6 +253,5 @@ FARM: Final[dict[str, Entry]] = {
     "mikrotik": Entry(MikrotikRouter),
     "wg-quick": Entry(LinuxRouter, "commands"),
     "openwrt": Entry(OpenwrtRouter, "commands"),
-    "opnsense": Entry(OpnsenseRouter, "requests"),
 }
 """By driver."""
