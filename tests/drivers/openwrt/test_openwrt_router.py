@@ -261,7 +261,7 @@ def test_nothing_of_the_guard_is_left_after_the_confirm(subject: Subject) -> Non
 
 
 def test_changes_of_other_packages_that_wait_are_nobodys_hindrance(subject: Subject) -> None:
-    """fleet commits network and firewall alone."""
+    """Only network and firewall are committed."""
     host = simulator(subject)
     host.ok("uci set system.@system[0].hostname='later'")
     subject.converge(State((A,)))
