@@ -301,11 +301,13 @@ def _peer(router: engine.Router, interface: str, key: PublicKey) -> Peer | None:
 
 
 def _at(router: engine.Router, key: PublicKey, wanted: Peer | None) -> bool:
-    """True if a peer with a new endpoint is met there, as far as that can be told: a name is not an address."""
-    if wanted is None or wanted.endpoint is None or wanted.endpoint.ip is None:
+    """True if a peer with a new endpoint is met there, as far as that can be told: a name is no address, but has a port."""
+    if wanted is None or wanted.endpoint is None:
         return True
     assert router.observed is not None
     met = [peers[key].endpoint for peers in router.observed.live.values() if key in peers]
+    if wanted.endpoint.ip is None:
+        return any(endpoint is None or endpoint.port == wanted.endpoint.port for endpoint in met)
     return any(endpoint is None or endpoint == wanted.endpoint for endpoint in met)
 
 

@@ -91,6 +91,16 @@ def test_a_tunnel_that_lived_and_lives_is_proof_without_a_new_handshake():
     assert forced(device) == []
 
 
+@pytest.mark.parametrize(("port", "good"), [(51820, False), (51999, True)])
+def test_a_new_port_of_a_named_endpoint_is_proven_by_a_handshake_from_that_port(port: int, good: bool):
+    """The other end dials back from its old port within seconds: that says nothing about the new one."""
+    old, new = (replace(HUB, endpoint=Endpoint("vpn.example.com", number)) for number in (51820, 51999))
+    seen = replace(observed([new], {}), live={INTERFACE: {FAR: Live(0.0, endpoint=Endpoint("198.51.100.10", port))}})
+    subject, _ = router(seen)
+    said = proof(FAR).healthy(subject, (SetPeer(interface=INTERFACE, old=old, wanted=new),), time.monotonic())
+    assert (said == "") == good, said
+
+
 def test_a_tunnel_that_was_dead_before_is_not_demanded():
     subject, _ = router(observed([HUB], {FAR: None}))
     assert proof().healthy(subject, (), time.monotonic()) == ""
