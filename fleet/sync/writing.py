@@ -46,6 +46,7 @@ class Writing:
         self._alive_within = alive_within
         self._ask_again = time.monotonic() + patience
         self._intents: dict[str, Intent] = {}
+        self._behind_moved: frozenset[str] = frozenset()
 
     def run(self) -> None:
         """Bring all writable routers to the intent; routers that move to another address in two rounds, make before break.
@@ -67,7 +68,14 @@ class Writing:
             course.control.reach.moved({name: course.facts[name] for name in moved})
             for name in moved:
                 course.survey.routers[name].fresh()  # hubs forget the old address first: a connection there would hang
+            carried = course.proof.carried
+            self._behind_moved = frozenset().union(*(carried.get(name, frozenset()) for name in moved))
         self._three_stages(self._wanted())
+
+    def _leave_old_ways(self) -> None:
+        """A connection that came from an address which its carrier has given up would hang until it times out."""
+        for name in self._behind_moved & self._course.survey.routers.keys():
+            self._course.survey.routers[name].link.fresh()
 
     def _moving(self) -> Moves:
         course = self._course
@@ -83,11 +91,13 @@ class Writing:
         hubs = [name for name in changes if self._course.is_hub(name)]
         others = [name for name in changes if not self._course.is_hub(name)]
         self._stage(hubs, lambda changes: split_removals(changes)[0])
+        self._leave_old_ways()
         self._stage([*others, *self._reconnected()], None)
         while late := self._late():
             self._begin(late)
             self._stage(late, None)
         self._stage(hubs, None)
+        self._leave_old_ways()
         if self._course.stopped:
             self._hold_back(changes)
 
