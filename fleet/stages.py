@@ -127,13 +127,12 @@ def _other_ways(name: str, changes: Iterable[Change]) -> Iterator[str]:
         label = change.old.label if isinstance(change, RemovePeer) else change.wanted.label
         had |= dict.fromkeys(((change.interface, prefix) for prefix in before - after), label)
         gets |= dict.fromkeys(((change.interface, prefix) for prefix in after - before), label)
-    moved = [
-        (prefix, old, new)
-        for (interface, prefix), new in gets.items()
-        if (old := _held_by(interface, prefix, had)) is not None and old != new
-    ]
+    moved = {
+        *((prefix, old, new) for (one, prefix), new in gets.items() if (old := _held_by(one, prefix, had)) not in (None, new)),
+        *((prefix, old, new) for (one, prefix), old in had.items() if (new := _held_by(one, prefix, gets)) not in (None, old)),
+    }
     if moved:
-        prefix, old, new = min(moved, key=lambda one: (one[0].version, one[0].network_address.packed))
+        prefix, old, new = min(moved, key=lambda one: (one[0].version, one[0].network_address.packed, one[0].prefixlen))
         others = f" and {len(moved) - 1} more" if len(moved) > 1 else ""
         yield (
             f"{name}: the way to {prefix} goes from peer {old} to peer {new}{others}. WireGuard takes the packets of a prefix "

@@ -132,5 +132,12 @@ def test_a_plan_says_that_a_lan_which_changes_its_way_is_cut_until_both_ends_are
     assert "and 1 more" in said
 
 
+def test_so_it_says_on_the_way_back_where_one_prefix_covers_what_others_had():
+    star = {HUB: "10.100.0.0/20 192.168.0.0/16"}
+    mesh = {HUB: "10.100.0.1/32 192.168.1.0/24", OTHER: "10.100.0.3/32 192.168.30.0/24"}
+    (said,) = unbridged(fleet(), turned(star, mesh))
+    assert "pune: the way to 10.100.0.3/32 goes from peer" in said
+
+
 def test_a_peer_that_gains_what_nobody_had_cuts_nothing():
     assert list(unbridged(fleet(), turned({HUB: "10.100.0.1/32 192.168.9.0/24"}, {HUB: "10.100.0.1/32"}))) == []
