@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 
@@ -165,6 +166,15 @@ def client_of(server: SshServer) -> paramiko.SSHClient:
     return client
 
 
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """Tests that run under nohup inherit that hangups are ignored, and a router's processes would inherit it from them."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize(("trap", "survives"), [("", False), ("trap '' HUP; ", True)])
 def test_a_command_dies_with_its_connection_unless_it_ignores_the_hangup(
     router: OpenWrtSimulator, trap: str, survives: bool
