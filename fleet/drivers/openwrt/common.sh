@@ -28,7 +28,6 @@ paths() { # OVERLAY
     DUE=$STATE/due-$1
     CONFIG=$ROOT/etc/config
     CRONTAB=$ROOT/etc/crontabs/root
-    NAMES=$(printf '%s' "$1" | tr '-' '_')
 }
 
 # /tmp is memory on OpenWrt: nothing here outlives a restart, and no flash is worn.

@@ -78,6 +78,7 @@ begin_guarded() { # OVERLAY PLAN
 
 touching() { # INTERFACE...
     for each in "$@"; do grep -qxF "$each" "$GUARD/interfaces" || echo "$each" >>"$GUARD/interfaces"; done
+    [ -f "$STATE/staging" ] || return 0
     tr '.' ' ' <"$STATE/staging" | while read -r line; do grep -qxF "$line" "$GUARD/sections" || echo "$line" >>"$GUARD/sections"; done
 }
 
@@ -200,7 +201,7 @@ restore_crontab() { # [boot]
     [ "$now" != "$(digest "$saved/crontab")" ] || return 0
     if [ "$now" = "$(sed -n 's/^crontab //p' "$saved/sums")" ]; then
         if [ -f "$saved/crontab" ]; then cp -p "$saved/crontab" "$CRONTAB.fleet" && mv "$CRONTAB.fleet" "$CRONTAB"; else rm -f "$CRONTAB"; fi
-    elif [ -n "$(sed -n 's/^crontab //p' "$saved/sums")" ]; then
+    else
         { grep -vF "fleet:$OVERLAY:" "$CRONTAB"; grep -sF "fleet:$OVERLAY:" "$saved/crontab"; } >"$WORK/crontab"
         cp "$WORK/crontab" "$CRONTAB.fleet" && mv "$CRONTAB.fleet" "$CRONTAB"
     fi

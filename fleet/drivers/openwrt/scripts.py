@@ -35,6 +35,11 @@ def _joined(*names: str) -> str:
     return "".join(_part(name) for name in names)
 
 
+def library() -> str:
+    """The functions that a write brings along, and that an armed undo keeps on the router."""
+    return _joined(*_LIBRARY)
+
+
 def observe(overlay: str) -> Exec:
     """The one read."""
     call = f"observe {overlay} </dev/null\n"

@@ -13,7 +13,7 @@ lock() {
         fi
         sleep 1
     done
-    echo "$$ $(started_at "$$")" >"$LOCK.by"
+    sign_lock
     # What killed writers left behind; a reader's folder is younger than its read.
     for folder in "$STATE"/out.*; do [ -d "/proc/${folder##*.}" ] || rm -rf "${folder:?}"; done
     find "$STATE" -maxdepth 1 -type d -name 'work.*' -mmin +10 -exec rm -rf {} \; 2>/dev/null
@@ -31,7 +31,13 @@ lock_for_undo() {
         fi
         sleep 1
     done
-    echo "$$ $(started_at "$$")" >"$LOCK.by"
+    sign_lock
+}
+
+# A write runs in a subshell that outlives its session: `$$` would name the shell of the session, which may be gone by then.
+sign_lock() {
+    read -r self rest </proc/self/stat
+    echo "$self $(started_at "$self")" >"$LOCK.by"
 }
 
 end_tree() { # PID
@@ -50,15 +56,16 @@ end_tree() { # PID
 
 # ---- the staging area is shared by everybody who logs in
 # What a killed run of ours left there is known by the list it made first; anything else is somebody's unfinished work.
-clear_staged() {
+others_staged() { # prints sections that wait to be committed and are not ours
     for package in network firewall; do uci changes "$package"; done 2>/dev/null | awk "$UCI_LINES"'
         { sub(/^-/, "", record); sub(/[-+]?=.*/, "", record); split(record, name, "."); print name[1] "." name[2] }' |
-        sort -u >"$WORK/staged"
-    if [ ! -s "$WORK/staged" ]; then rm -f "$STATE/staging"; return 0; fi
-    if [ -f "$STATE/staging" ]; then without "$STATE/staging" <"$WORK/staged" >"$WORK/others"; else cat "$WORK/staged" >"$WORK/others"; fi
+        sort -u | without "$STATE/staging"
+}
+
+clear_staged() {
+    others_staged >"$WORK/others"
+    unstage
     [ ! -s "$WORK/others" ] || fail 25 "$(head -n 5 "$WORK/others" | tr '\n' ' ')"
-    for package in $(cut -d . -f 1 "$WORK/staged" | sort -u); do uci revert "$package"; done
-    rm -f "$STATE/staging"
 }
 
 read_now() { # FILE; network and firewall as `uci` shows them
@@ -107,7 +114,12 @@ stage() { # PACKAGE.SECTION...
     if [ -s "$WORK/error" ]; then said=$(evidence "$WORK/error"); unstage; fail 16 "$said"; fi
 }
 
-unstage() { uci revert network; [ ! -f "$CONFIG/firewall" ] || uci revert firewall; rm -f "$STATE/staging"; }
+# Section by section: what others staged in the meantime stays theirs.
+unstage() {
+    [ -f "$STATE/staging" ] || return 0
+    while read -r section; do uci -q revert "$section"; done <"$STATE/staging"
+    rm -f "$STATE/staging"
+}
 
 # `fw4 check` ends with 0 when it skips a section (sheet 5). What was wrong before is not ours to mend.
 check_firewall() {
@@ -126,6 +138,8 @@ check_firewall() {
 # One commit a package and change: each rewrites the whole file, and flash wears.
 commit() {
     check_firewall
+    others_staged >"$WORK/others" # whoever came between would be committed along
+    if [ -s "$WORK/others" ]; then unstage; fail 25 "$(head -n 5 "$WORK/others" | tr '\n' ' ')"; fi
     changed=
     for package in network firewall; do [ -z "$(uci changes "$package" 2>/dev/null)" ] || changed="$changed $package"; done
     if [ -n "$changed" ] && [ -d "$GUARD" ]; then echo "$changed" >"$GUARD/committing"; fi
@@ -173,8 +187,12 @@ begin() { # OVERLAY
     paths "$1"
     make_work
     lock
-    [ -z "$(cat "$GUARD/plan" 2>/dev/null)" ] || fail 21 "plan $(cat "$GUARD/plan")"
-    rm -rf "${GUARD:?}.new" "${GUARD:?}.confirmed"
+    armed=$(cat "$GUARD/plan" "$GUARD.undoing/plan" 2>/dev/null | head -n 1)
+    [ -z "$armed" ] || fail 21 "plan $armed"
+    if [ -d "$GUARD.new" ] || [ -d "$GUARD.confirmed" ]; then
+        rm -rf "${GUARD:?}.new" "${GUARD:?}.confirmed"
+        forget_boot
+    fi
     clear_staged
 }
 

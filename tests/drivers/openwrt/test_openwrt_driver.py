@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from openwrt_devices import DRIVER, STRANGERS_SECRET, SimulatedOpenwrt
 
-from fleet.drivers.openwrt import OpenwrtDriver
+from fleet.drivers.openwrt import OpenwrtDriver, scripts
 from fleet.drivers.openwrt.driver import Options
 from fleet.errors import Rejected, RouterError, Unsupported
-from fleet.model import ListenPort
+from fleet.model import Endpoint, ListenPort
 from fleet.testing.cases import HUB, INTERFACE, SURROUNDINGS, A, B, State
 from fleet.testing.subject import Subject
 
@@ -267,3 +268,54 @@ def test_changes_of_other_packages_that_wait_are_nobodys_hindrance(subject: Subj
     subject.converge(State((A,)))
     assert subject.differences(State((A,))) == ()
     assert "hostname='later'" in host.ok("uci changes")
+
+
+# ------------------------------------------------------------------------------------------------- parts of the scripts
+def functions(subject: Subject, calls: str) -> tuple[str, str, int]:
+    """Calls of the scripts' own functions on the router."""
+    out, error, code = simulator(subject).run("sh -s", f"{scripts.library()}{calls}\n".encode(), {"FLEET_SIM_UID": "0"})
+    return out.decode(), error.decode(), code
+
+
+def test_what_somebody_stages_between_our_batch_and_our_commit_is_not_committed(subject: Subject) -> None:
+    subject.converge(State((A,)))
+    commits = simulator(subject).flash_commits
+    calls = (
+        "paths contract; make_work; lock; echo network.wg7 >$STATE/staging; uci set network.wg7.mtu=1300\n"
+        "uci set network.lan.metric=3; commit"
+    )
+    _, error, code = functions(subject, calls)
+    assert code == 25
+    assert "network.lan" in error
+    assert simulator(subject).flash_commits == commits
+    assert simulator(subject).ok("uci changes").strip() == "network.lan.metric='3'"
+
+
+def test_a_writer_whose_session_was_killed_still_counts_as_a_writer_and_is_ended_by_the_undo(subject: Subject) -> None:
+    """It runs in a subshell that ignores the hangup: the lock names that one, not the shell of the session."""
+    host = simulator(subject)
+    calls = (
+        "held() { paths contract; make_work; lock; sleep 600; }\n"
+        "(trap '' HUP; held) </dev/null >/dev/null 2>&1 & held=$!\n"
+        'until [ -s "$FLEET_ROOT/tmp/fleet/lock.by" ]; do :; done\n'
+        'read -r by start <"$FLEET_ROOT/tmp/fleet/lock.by"; [ "$by" = "$held" ] && echo the-subshell\n'
+        "FLEET_GUARD_GRACE=0; paths contract; make_work; lock_for_undo; kill -0 $held 2>/dev/null || echo ended"
+    )
+    out, error, _ = functions(subject, calls)
+    assert out.split() == ["the-subshell", "ended"], error
+    assert not [argv for _, argv in host.processes() if argv[-1:] == ["600"]]
+
+
+def test_a_line_of_the_crontab_goes_back_even_if_the_run_died_before_it_noted_the_file(subject: Subject) -> None:
+    subject.converge(State((A,)))
+    host = simulator(subject)
+    with pytest.raises(RouterError):
+        subject.guarded(
+            State((A, replace(HUB, endpoint=Endpoint("vpn.example.com", 51820))), reresolve=True), lambda: _forget_sums(host)
+        )
+    assert "fleet" not in host.ok("cat $FLEET_ROOT/etc/crontabs/root 2>/dev/null || true")
+
+
+def _forget_sums(host: Any) -> str:
+    host.ok(": >$FLEET_ROOT/etc/fleet/guard-contract/sums")
+    return "the drill says so"
