@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from ...driver import GuardSeen, Live, Marker
+from ...driver import GuardSeen, Marker
 from ...errors import Unparseable
-from ...model import Endpoint, IPInterface, IPNetwork, PublicKey
+from ...model import IPInterface, IPNetwork, PublicKey
+from ..shell import KernelInterface, read_addresses, read_dump, read_links, read_prefixes
 from .tree import Tree
 
 View: TypeAlias = Literal["active", "saved"]
-
-
-@dataclass(frozen=True, slots=True)
-class KernelPeer:
-    """A peer line of `wg show all dump`; `preshared`: it has a preshared key."""
-
-    public_key: PublicKey
-    preshared: bool
-    endpoint: Endpoint | None
-    allowed_ips: frozenset[IPNetwork]
-    handshake: int
-    received: int
-    sent: int
-    keepalive: int
-
-    def live(self, clock: int) -> Live:
-        """What is no configuration."""
-        age = float(max(0, clock - self.handshake)) if self.handshake else None
-        return Live(handshake_age=age, received=self.received, sent=self.sent, endpoint=self.endpoint)
-
-
-@dataclass(slots=True)
-class KernelInterface:
-    """An interface line of `wg show all dump` with its peers."""
-
-    public_key: PublicKey | None
-    listen_port: int
-    peers: dict[PublicKey, KernelPeer] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -180,58 +152,19 @@ def _busy(frames: Frames, part: Part) -> None:  # noqa: ARG001 - the shape of a 
 
 def _dump(frames: Frames, part: Part) -> None:
     frames.clock = int(part.words[0])
-    for line in part.lines:
-        columns = line.split("\t")
-        if len(columns) == 5:
-            key = None if columns[2] == "(none)" else PublicKey(columns[2])
-            frames.kernel[columns[0]] = KernelInterface(key, int(columns[3]))
-        elif len(columns) == 9:
-            peer = _kernel_peer(columns)
-            frames.kernel[columns[0]].peers[peer.public_key] = peer
-        else:
-            raise ValueError("columns")
-
-
-def _kernel_peer(columns: list[str]) -> KernelPeer:
-    _, key, preshared, endpoint, allowed, handshake, received, sent, keepalive = columns
-    return KernelPeer(
-        PublicKey(key),
-        preshared != "(none)",
-        None if endpoint == "(none)" else Endpoint.parse(endpoint),
-        frozenset() if allowed == "(none)" else frozenset(map(ipaddress.ip_network, allowed.split(","))),
-        int(handshake),
-        int(received),
-        int(sent),
-        0 if keepalive == "off" else int(keepalive),
-    )
+    frames.kernel = read_dump(part.lines)
 
 
 def _links(frames: Frames, part: Part) -> None:
-    for line in part.lines:
-        words = line.split()
-        name = words[1].rstrip(":").partition("@")[0]
-        frames.mtus[name] = int(words[words.index("mtu") + 1])
-        if "UP" in words[2].strip("<>").split(","):
-            frames.up.add(name)
+    frames.mtus, frames.up = read_links(part.lines)
 
 
 def _addresses(frames: Frames, part: Part) -> None:
-    for line in part.lines:
-        words = line.split()
-        if words[2] in {"inet", "inet6"} and "peer" not in words[:5]:
-            address = ipaddress.ip_interface(words[3])
-            if not address.is_link_local:
-                frames.addresses.setdefault(words[1], []).append(address)
+    frames.addresses = read_addresses(part.lines)
 
 
 def _routes(frames: Frames, part: Part) -> None:
-    routes = frames.routes.setdefault(part.words[0], set())
-    for line in part.lines:
-        target = line.split()[0]
-        if target == "default":
-            routes |= {ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")}
-        elif target not in {"unreachable", "multicast", "broadcast", "local", "anycast", "blackhole"}:
-            routes.add(ipaddress.ip_network(target))
+    frames.routes[part.words[0]] = read_prefixes(part.lines)
 
 
 def _end(frames: Frames, part: Part) -> None:

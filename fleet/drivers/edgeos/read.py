@@ -28,8 +28,9 @@ from ...model import (
     PublicKey,
     Route,
 )
+from ..shell import KernelInterface, connected
 from . import quirks, rules
-from .frames import Frames, KernelInterface, View
+from .frames import Frames, View
 from .records import Records, read_records
 from .tree import Tree
 
@@ -76,16 +77,14 @@ def observed(frames: Frames, limits: Limits, overlay: str, wan_local: str | None
     return Observed(
         stored=stored,
         running=running,
-        live={
-            name: {key: peer.live(frames.clock) for key, peer in kernel.peers.items()} for name, kernel in frames.kernel.items()
-        },
+        live={name: kernel.live(frames.clock) for name, kernel in frames.kernel.items()},
         version=", ".join(part for part in (_firmware(frames), frames.system.get("wg", "").partition(" - ")[0]) if part),
         model=_board(frames),
         limits=_limits(native, limits, stored, running),
         guard=frames.guard,
         marker=frames.marker,
         settled=not frames.busy,
-        connected=_connected(frames),
+        connected=connected(frames.addresses, frames.kernel),
         clock=float(frames.clock) if frames.clock else None,
         rights=_rights(frames),
         leftovers=_leftovers(native),
@@ -223,7 +222,7 @@ def _runs(interface: Interface, frames: Frames) -> bool:
 def _unknown(name: str, kernel: KernelInterface) -> Interface:
     """In the kernel and not in the active configuration: made by hand."""
     peers = {
-        key: Peer(key, peer.allowed_ips, peer.endpoint, peer.keepalive, HIDDEN if peer.preshared else None)
+        key: Peer(key, peer.allowed_ips, peer.endpoint, peer.keepalive, HIDDEN if peer.hidden else None)
         for key, peer in kernel.peers.items()
     }
     return Interface(name, kernel.public_key, listen_port=kernel.listen_port or None, peers=peers)
@@ -265,7 +264,7 @@ def _running_peer(key: PublicKey, kernel: KernelInterface, active: Peer | None, 
         allowed_ips=runs.allowed_ips,
         endpoint=endpoint,
         persistent_keepalive=runs.keepalive,
-        preshared_key=HIDDEN if runs.preshared else None,
+        preshared_key=HIDDEN if runs.hidden else None,
         mark=active.mark if active else None,
     )
 
@@ -294,17 +293,6 @@ def _firmware(frames: Frames) -> str:
 def _board(frames: Frames) -> str:
     found = re.match(r"EdgeRouter\.(ER-[a-z]*\d+)", frames.system.get("release", ""))
     return found[1] if found else frames.system.get("release", "").partition(".")[0]
-
-
-def _connected(frames: Frames) -> tuple[IPNetwork, ...]:
-    networks = {
-        address.network
-        for name, addresses in frames.addresses.items()
-        if name not in frames.kernel and name != "lo"
-        for address in addresses
-        if address.network.num_addresses > 1
-    }
-    return tuple(sorted(networks, key=lambda network: (network.version, network.network_address.packed, network.prefixlen)))
 
 
 def _rights(frames: Frames) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from ...changes import (
     ActivateKey,
@@ -22,6 +23,7 @@ from ...changes import (
 from ...driver import Batch, Interrupts, Observed, RouterPlan, Script, Step
 from ...link import Exec, Part
 from ...model import MANAGE_KEY, Interface, Management, Mark, Opening, Peer, PublicKey, Route, Secret
+from .. import shell
 from . import rules, scripts
 from .kernel import made_again, repairs
 from .read import Native, world_readable
@@ -38,7 +40,7 @@ def render(plan: RouterPlan, observed: Observed) -> Script:
     if not plan.changes:
         return _around((), plan, observed)
     request = _write(_calls(plan, observed, native), plan)
-    step = Step(_summary(plan.changes), (request,), plan.changes, _interrupts(plan.changes))
+    step = Step(shell.summary(plan.changes), (request,), plan.changes, _interrupts(plan.changes))
     return _around(((step,),), plan, observed)
 
 
@@ -297,24 +299,22 @@ def _short(text: str) -> str:
 # -------------------------------------------------------------------------------------------------------------- guard
 def _write(calls: Iterable[Part], plan: RouterPlan) -> Exec:
     overlay = plan.target.overlay
-    return scripts.guarded(overlay, _checked(plan.plan_id), calls) if plan.confirm_within else scripts.apply(overlay, calls)
+    if plan.confirm_within:
+        return scripts.guarded(overlay, shell.plan_word(plan.plan_id), calls)
+    return scripts.apply(overlay, calls)
 
 
 def _around(batches: tuple[Batch, ...], plan: RouterPlan, observed: Observed) -> Script:
-    """The whole script: arming before the first changes, and what ends the guard.
-
-    The undo that is tripped is the one that was seen: a left-over one carries the name of its own plan.
-    """
-    overlay, seconds = plan.target.overlay, plan.confirm_within
-    seen = observed.guard.plan_id if observed.guard is not None else plan.plan_id
-    trip = (scripts.trip(overlay, _checked(seen)),) if seconds or observed.guard is not None else ()
-    cleanup = _cleanup(plan, observed)
-    if not seconds:
-        return Script(guarded=batches, cleanup=cleanup, trip=trip)
-    if plan.arm and batches:
-        request = scripts.arm(overlay, _checked(plan.plan_id), seconds)
-        batches = ((Step(f"arm the undo: it fires in {seconds} s unless confirmed", (request,)),), *batches)
-    return Script(guarded=batches, confirm=(scripts.confirm(overlay, _checked(plan.plan_id)),), cleanup=cleanup, trip=trip)
+    overlay = plan.target.overlay
+    return shell.guarded(
+        batches,
+        _cleanup(plan, observed),
+        plan,
+        observed,
+        arm=partial(scripts.arm, overlay),
+        confirm=partial(scripts.confirm, overlay),
+        trip=partial(scripts.trip, overlay),
+    )
 
 
 def _cleanup(plan: RouterPlan, observed: Observed) -> tuple[Batch, ...]:
@@ -334,20 +334,7 @@ def _cleanup(plan: RouterPlan, observed: Observed) -> tuple[Batch, ...]:
     return ((Step("remove what is left of a change that is over", (request,)),),)
 
 
-def _checked(plan_id: str) -> str:
-    """A plan's name as a word of the shell. Raises ValueError: the core makes these names, nobody types them."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}", plan_id):
-        raise ValueError(f"not a plan's name: {plan_id[:80]!r}")
-    return plan_id
-
-
 # ---------------------------------------------------------------------------------------------------------- summaries
-def _summary(changes: tuple[Change, ...]) -> str:
-    said = [str(change) for change in changes[:3]]
-    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-    return "; ".join(said) + more
-
-
 def _interrupts(changes: tuple[Change, ...]) -> Interrupts:
     levels: tuple[Interrupts, ...] = ("nothing", "peer", "interface")
     return max(map(_interruption, changes), key=levels.index, default="nothing")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...driver import Ask, Driver, Limits, Observed, Probe, ProbeResult, RouterPlan, Script
-from ...errors import Rejected, Unparseable
 from ...link import Exec, Link, Reply, Request
 from ...model import Peer
+from .. import shell
 from . import quirks, read, scripts, write
 from .frames import read_frames
 
@@ -55,17 +54,13 @@ class OpenwrtDriver(Driver):
         """Our scripts end with codes of their own and say when they are done."""
         if not isinstance(request, Exec) or request.accept != scripts.EXIT_CODES:
             return
-        if (refused := quirks.refusal(reply)) is not None:
+        if (refused := shell.refusal(reply, quirks.SAYS)) is not None:
             raise refused
-        if not request.reads and not reply.text.rstrip().endswith("@done"):
-            raise Rejected("fleet's script did not reach its end", "sync again: what landed is read first")
+        shell.done(request, reply)
 
     def probe(self, probe: Probe, observed: Observed) -> Ask[ProbeResult]:
-        """`ping` of busybox; it ends with 1 when nothing came back."""
-        source = f"-I {probe.source} " if probe.source else ""
-        command = f"ping -c {probe.count} -W 1 -s {probe.size} {source}{probe.target}"
-        request = Exec(command=command, accept=frozenset({0, 1}), reads=True, timeout=10.0 + 2 * probe.count)
-        return Ask((request,), _pinged)
+        """`ping` of busybox."""
+        return shell.ping(probe)
 
     def rehandshake(self, interface: str, peer: Peer, observed: Observed) -> tuple[Request, ...] | None:
         """Remove the peer from the kernel and bring it back as UCI has it."""
@@ -90,15 +85,3 @@ _ACCOUNT = """\
 cat >>/etc/dropbear/authorized_keys   # paste the public SSH key, then Ctrl-D
 chmod 600 /etc/dropbear/authorized_keys
 """
-
-_COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) (?:packets )?received")
-_TIMES = re.compile(r"min/avg/max\S* = [\d.]+/([\d.]+)/")
-
-
-def _pinged(replies: tuple[Reply, ...]) -> ProbeResult:
-    text = replies[0].text
-    counts = _COUNTS.search(text)
-    if counts is None:
-        raise Unparseable("ping says something unknown", text[-80:] or replies[0].error[-80:])
-    times = _TIMES.search(text)
-    return ProbeResult(int(counts[1]), int(counts[2]), float(times[1]) if times else None)

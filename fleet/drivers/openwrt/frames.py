@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,32 +9,9 @@ from typing import Final, TypeAlias
 
 from ...driver import GuardSeen, Marker
 from ...errors import Unparseable
-from ...model import Endpoint, IPInterface, IPNetwork, PublicKey, Secret
+from ...model import IPInterface, IPNetwork, PublicKey
+from ..shell import KernelInterface, read_addresses, read_dump, read_links, read_prefixes
 from .uci import Section, read_show
-
-
-@dataclass(frozen=True, slots=True)
-class KernelPeer:
-    """A peer line of `wg show all dump`; `hidden`: it has a preshared key that the script kept to itself."""
-
-    public_key: PublicKey
-    preshared: Secret | None
-    hidden: bool
-    endpoint: Endpoint | None
-    allowed_ips: frozenset[IPNetwork]
-    handshake: int
-    received: int
-    sent: int
-    keepalive: int
-
-
-@dataclass(slots=True)
-class KernelInterface:
-    """An interface line of `wg show all dump` with its peers."""
-
-    public_key: PublicKey | None
-    listen_port: int
-    peers: list[KernelPeer] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -169,58 +145,19 @@ def _busy(frames: Frames, part: Part) -> None:  # noqa: ARG001 - the shape of a 
 
 def _dump(frames: Frames, part: Part) -> None:
     frames.clock = int(part.words[0])
-    for line in part.lines:
-        columns = line.split("\t")
-        if len(columns) == 5:
-            key = None if columns[2] == "(none)" else PublicKey(columns[2])
-            frames.kernel[columns[0]] = KernelInterface(key, int(columns[3]))
-        elif len(columns) == 9:
-            frames.kernel[columns[0]].peers.append(_kernel_peer(columns))
-        else:
-            raise ValueError("columns")
-
-
-def _kernel_peer(columns: list[str]) -> KernelPeer:
-    _, key, preshared, endpoint, allowed, handshake, received, sent, keepalive = columns
-    hidden = preshared == "(hidden)"
-    return KernelPeer(
-        PublicKey(key),
-        None if hidden or preshared == "(none)" else Secret(preshared),
-        hidden,
-        None if endpoint == "(none)" else Endpoint.parse(endpoint),
-        frozenset() if allowed == "(none)" else frozenset(map(ipaddress.ip_network, allowed.split(","))),
-        int(handshake),
-        int(received),
-        int(sent),
-        0 if keepalive == "off" else int(keepalive),
-    )
+    frames.kernel = read_dump(part.lines)
 
 
 def _links(frames: Frames, part: Part) -> None:
-    for line in part.lines:
-        words = line.split()
-        name = words[1].rstrip(":").partition("@")[0]
-        frames.mtus[name] = int(words[words.index("mtu") + 1])
-        if "UP" in words[2].strip("<>").split(","):
-            frames.up.add(name)
+    frames.mtus, frames.up = read_links(part.lines)
 
 
 def _addresses(frames: Frames, part: Part) -> None:
-    for line in part.lines:
-        words = line.split()
-        address = ipaddress.ip_interface(words[3])
-        if not address.is_link_local:
-            frames.addresses.setdefault(words[1], []).append(address)
+    frames.addresses = read_addresses(part.lines)
 
 
 def _routes(frames: Frames, part: Part) -> None:
-    routes = frames.routes.setdefault(part.words[0], set())
-    for line in part.lines:
-        target = line.split()[0]
-        if target == "default":
-            routes |= {ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")}
-        elif target not in {"unreachable", "multicast", "broadcast", "local", "anycast", "blackhole"}:
-            routes.add(ipaddress.ip_network(target))
+    frames.routes[part.words[0]] = read_prefixes(part.lines)
 
 
 def _status(frames: Frames, part: Part) -> None:

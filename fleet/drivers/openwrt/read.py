@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Final, get_args
 
 from ...changes import Change
-from ...driver import Limit, Limits, Live, Observed
+from ...driver import Limit, Limits, Observed
 from ...errors import Unparseable
 from ...model import HIDDEN, Endpoint, Interface, IPInterface, IPNetwork, Mark, Opening, Peer, PublicKey, Secret
-from .frames import Frames, KernelInterface, KernelPeer
+from ..shell import KernelInterface, KernelPeer, connected
+from .frames import Frames
 from .openings import read_openings, running_openings, zone_name
 from .uci import Package, Section
 
@@ -63,14 +64,14 @@ def observed(frames: Frames, limits: Limits, overlay: str) -> Observed:
     return Observed(
         stored=stored,
         running=running,
-        live={name: _live(kernel, frames.clock) for name, kernel in frames.kernel.items()},
+        live={name: kernel.live(frames.clock) for name, kernel in frames.kernel.items()},
         version=", ".join(part for part in (firmware, tools) if part),
         model=_model(frames.system.get("board", "")),
         limits=_limits(frames, limits),
         guard=frames.guard,
         marker=frames.marker,
         settled=not frames.busy,
-        connected=_connected(frames),
+        connected=connected(frames.addresses, frames.kernel),
         clock=float(frames.clock) if frames.clock else None,
         rights=_rights(frames),
         leftovers=_leftovers(frames),
@@ -185,8 +186,7 @@ def _running(name: str, kernel: KernelInterface, stored: Interface | None, nativ
     known: Mapping[PublicKey, Peer] = stored.peers if stored else {}
     sections = native.peers(name)
     peers = {
-        peer.public_key: _running_peer(peer, known.get(peer.public_key), _unrouted(peer, sections, name, frames))
-        for peer in kernel.peers
+        key: _running_peer(peer, known.get(key), _unrouted(peer, sections, name, frames)) for key, peer in kernel.peers.items()
     }
     peers |= {key: peer for key, peer in known.items() if peer.disabled and key not in peers}
     tools = frames.system.get("tools", "").split()
@@ -237,30 +237,7 @@ def _running_peer(peer: KernelPeer, stored: Peer | None, unrouted: set[IPNetwork
     )
 
 
-def _live(kernel: KernelInterface, clock: int) -> dict[PublicKey, Live]:
-    return {
-        peer.public_key: Live(
-            handshake_age=float(max(0, clock - peer.handshake)) if peer.handshake else None,
-            received=peer.received,
-            sent=peer.sent,
-            endpoint=peer.endpoint,
-        )
-        for peer in kernel.peers
-    }
-
-
 # --------------------------------------------------------------------------------------------------------- the router
-def _connected(frames: Frames) -> tuple[IPNetwork, ...]:
-    networks = {
-        address.network
-        for name, addresses in frames.addresses.items()
-        if name not in frames.kernel and name != "lo"
-        for address in addresses
-        if address.network.num_addresses > 1
-    }
-    return tuple(sorted(networks, key=lambda network: (network.version, network.network_address.packed, network.prefixlen)))
-
-
 def _rights(frames: Frames) -> tuple[str, ...]:
     said = []
     if frames.system.get("user", "0") != "0":

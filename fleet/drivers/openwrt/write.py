@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import assert_never
 
 from ...changes import (
@@ -29,6 +29,7 @@ from ...changes import (
 )
 from ...driver import Batch, Interrupts, Observed, RouterPlan, Script, Step
 from ...link import Exec, Part
+from .. import shell
 from . import scripts
 from .draft import Draft
 from .firewall import take_openings
@@ -58,7 +59,7 @@ def render(plan: RouterPlan, observed: Observed) -> Script:
     set_addresses(draft)
     take_openings(draft)
     request = _write(_calls(draft), plan)
-    step = Step(_summary(plan.changes), (request,), plan.changes, _interrupts(plan.changes, observed))
+    step = Step(shell.summary(plan.changes), (request,), plan.changes, _interrupts(plan.changes, observed))
     return _around(((step,),), plan, observed)
 
 
@@ -117,31 +118,22 @@ def _calls(draft: Draft) -> Iterator[Part]:
 # -------------------------------------------------------------------------------------------------------------- guard
 def _write(calls: Iterable[Part], plan: RouterPlan) -> Exec:
     overlay = plan.target.overlay
-    return scripts.guarded(overlay, _checked(plan.plan_id), calls) if plan.confirm_within else scripts.apply(overlay, calls)
+    if plan.confirm_within:
+        return scripts.guarded(overlay, shell.plan_word(plan.plan_id), calls)
+    return scripts.apply(overlay, calls)
 
 
 def _around(batches: tuple[Batch, ...], plan: RouterPlan, observed: Observed) -> Script:
-    """The whole script: arming before the first changes, what ends the guard, and what goes afterwards.
-
-    The undo that is tripped is the one that was seen: a left-over one carries the name of its own plan.
-    """
-    overlay, seconds = plan.target.overlay, plan.confirm_within
-    seen = observed.guard.plan_id if observed.guard is not None else plan.plan_id
-    trip = (scripts.trip(overlay, _checked(seen)),) if seconds or observed.guard is not None else ()
-    cleanup = _cleanup(plan, observed)
-    if not seconds:
-        return Script(guarded=batches, cleanup=cleanup, trip=trip)
-    if plan.arm and batches:
-        request = scripts.arm(overlay, _checked(plan.plan_id), seconds)
-        batches = ((Step(f"arm the undo: it fires in {seconds} s unless confirmed", (request,)),), *batches)
-    return Script(guarded=batches, confirm=(scripts.confirm(overlay, _checked(plan.plan_id)),), cleanup=cleanup, trip=trip)
-
-
-def _checked(plan_id: str) -> str:
-    """A plan's name as a word of the shell. Raises ValueError: the core makes these names, nobody types them."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}", plan_id):
-        raise ValueError(f"not a plan's name: {plan_id[:80]!r}")
-    return plan_id
+    overlay = plan.target.overlay
+    return shell.guarded(
+        batches,
+        _cleanup(plan, observed),
+        plan,
+        observed,
+        arm=partial(scripts.arm, overlay),
+        confirm=partial(scripts.confirm, overlay),
+        trip=partial(scripts.trip, overlay),
+    )
 
 
 def _cleanup(plan: RouterPlan, observed: Observed) -> tuple[Batch, ...]:
@@ -163,12 +155,6 @@ def _cleanup(plan: RouterPlan, observed: Observed) -> tuple[Batch, ...]:
 
 
 # ---------------------------------------------------------------------------------------------------------- summaries
-def _summary(changes: tuple[Change, ...]) -> str:
-    said = [str(change) for change in changes[:3]]
-    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-    return "; ".join(said) + more
-
-
 def _interrupts(changes: tuple[Change, ...], observed: Observed) -> Interrupts:
     levels: tuple[Interrupts, ...] = ("nothing", "peer", "interface")
     return max((_interruption(change, observed) for change in changes), key=levels.index, default="nothing")

@@ -8,9 +8,9 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...driver import Ask, Driver, Limits, Observed, Probe, ProbeResult, RouterPlan, Script
-from ...errors import Rejected, Unparseable
 from ...link import Exec, Link, Reply, Request
 from ...model import Peer
+from .. import shell
 from . import quirks, read, scripts, write
 from .frames import read_frames
 
@@ -58,15 +58,11 @@ class WgQuickDriver(Driver):
             return
         if (refused := quirks.refusal(reply)) is not None:
             raise refused
-        if not request.reads and not reply.text.rstrip().endswith("@done"):
-            raise Rejected("fleet's script did not reach its end", "sync again: what landed is read first")
+        shell.done(request, reply)
 
     def probe(self, probe: Probe, observed: Observed) -> Ask[ProbeResult]:
-        """`ping` of iputils or busybox; it ends with 1 when nothing came back."""
-        source = f"-I {probe.source} " if probe.source else ""
-        command = f"ping -n -c {probe.count} -W 1 -s {probe.size} {source}{probe.target}"
-        request = Exec(command=command, accept=frozenset({0, 1}), reads=True, timeout=10.0 + 2 * probe.count)
-        return Ask((request,), _pinged)
+        """`ping` of iputils or busybox."""
+        return shell.ping(probe, "-n")
 
     def rehandshake(self, interface: str, peer: Peer, observed: Observed) -> tuple[Request, ...] | None:
         """Remove and add in one `wg set`, with the peer's endpoint; allowed IPs and preshared key are the kernel's own."""
@@ -98,15 +94,3 @@ echo '{name} ALL=(root) NOPASSWD: /bin/sh -s, /usr/bin/sh -s' >/etc/sudoers.d/{n
 chmod 440 /etc/sudoers.d/{name}
 visudo -c
 """
-
-_COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) (?:packets )?received")
-_TIMES = re.compile(r"min/avg/max\S* = [\d.]+/([\d.]+)/")
-
-
-def _pinged(replies: tuple[Reply, ...]) -> ProbeResult:
-    text = replies[0].text
-    counts = _COUNTS.search(text)
-    if counts is None:
-        raise Unparseable("ping says something unknown", text[-80:] or replies[0].error[-80:])
-    times = _TIMES.search(text)
-    return ProbeResult(int(counts[1]), int(counts[2]), float(times[1]) if times else None)

@@ -9,7 +9,8 @@ from typing import Final, TypeAlias
 
 from ...driver import GuardSeen, Marker
 from ...errors import Unparseable
-from ...model import Endpoint, IPInterface, IPNetwork, PublicKey, Secret
+from ...model import IPInterface, IPNetwork, PublicKey
+from ..shell import KernelInterface, read_addresses, read_dump, read_links
 from .conf import Line
 
 
@@ -19,30 +20,6 @@ class File:
 
     digest: str
     lines: tuple[Line, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KernelPeer:
-    """A peer line of `wg show all dump`; `preshared` is None for none, "(hidden)" for one of somebody else."""
-
-    public_key: PublicKey
-    preshared: Secret | None
-    hidden: bool
-    endpoint: Endpoint | None
-    allowed_ips: frozenset[IPNetwork]
-    handshake: int
-    received: int
-    sent: int
-    keepalive: int
-
-
-@dataclass(slots=True)
-class KernelInterface:
-    """An interface line of `wg show all dump` with its peers."""
-
-    public_key: PublicKey | None
-    listen_port: int
-    peers: list[KernelPeer] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -205,61 +182,16 @@ def _resolving(frames: Frames, section: Section) -> None:
 
 
 def _dump(frames: Frames, section: Section) -> None:
-    """`wg show all dump`: 5 tab-separated fields per interface, 9 per peer. Source: wg(8)."""
     frames.clock = int(section.words[0])
-    for line in section.body:
-        fields = line.split("\t")
-        if len(fields) == 5:
-            key = None if fields[2] == "(none)" else PublicKey(fields[2])
-            frames.kernel[fields[0]] = KernelInterface(key, int(fields[3]))
-        elif len(fields) == 9:
-            frames.kernel[fields[0]].peers.append(_kernel_peer(fields))
-        else:
-            raise ValueError("fields")
-
-
-def _kernel_peer(fields: list[str]) -> KernelPeer:
-    _, key, preshared, endpoint, allowed, handshake, received, sent, keepalive = fields
-    return KernelPeer(
-        public_key=PublicKey(key),
-        preshared=None if preshared in {"(none)", "(hidden)"} else Secret(preshared),
-        hidden=preshared == "(hidden)",
-        endpoint=None if endpoint == "(none)" else _endpoint(endpoint),
-        allowed_ips=frozenset(ipaddress.ip_network(item) for item in allowed.split(",") if item and item != "(none)"),
-        handshake=int(handshake),
-        received=int(received),
-        sent=int(sent),
-        keepalive=0 if keepalive == "off" else int(keepalive),
-    )
-
-
-def _endpoint(text: str) -> Endpoint:
-    # A link-local endpoint carries its zone, [fe80::1%eth0]:51820; the zone is this router's own business.
-    host, percent, rest = text.partition("%")
-    return Endpoint.parse(host + rest[rest.index("]") :] if percent else text)
+    frames.kernel = read_dump(section.body)
 
 
 def _link(frames: Frames, section: Section) -> None:
-    """`ip -o link show`: `5: wg0: <POINTOPOINT,NOARP,UP,LOWER_UP> mtu 1420 ...`."""
-    for line in section.body:
-        parts = line.split()
-        name = parts[1].rstrip(":").partition("@")[0]
-        if "UP" in parts[2].strip("<>").split(","):
-            frames.up.add(name)
-        frames.mtus[name] = int(parts[parts.index("mtu") + 1])
+    frames.mtus, frames.up = read_links(section.body)
 
 
 def _address(frames: Frames, section: Section) -> None:
-    """`ip -o addr show`: `5: wg0    inet 10.100.0.1/20 scope global wg0 ...`; link-local ones are the kernel's."""
-    for line in section.body:
-        parts = line.split()
-        if parts[2] not in {"inet", "inet6"}:
-            continue
-        # `inet 10.0.0.1 peer 10.0.0.2/32` is a point-to-point address: its length stands behind the peer.
-        local = parts[3] if "/" in parts[3] or parts[4] != "peer" else f"{parts[3]}/{parts[5].partition('/')[2]}"
-        address = ipaddress.ip_interface(local)
-        if not address.is_link_local:
-            frames.addresses.setdefault(parts[1], []).append(address)
+    frames.addresses = read_addresses(section.body)
 
 
 def _route(frames: Frames, section: Section) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from ...errors import Rejected
 from ...link import Reply
+from .. import shell
 
 _SAYS: Final[dict[int, tuple[str, str]]] = {
+    **shell.GUARD_SAYS,
     10: ("wireguard-tools is not installed", "install the package wireguard-tools (it brings wg and wg-quick) and sync again"),
     11: (
         "the account has not the rights",
@@ -28,42 +29,15 @@ _SAYS: Final[dict[int, tuple[str, str]]] = {
         "correct its rules, or leave it out under `manage:`",
     ),
     19: ("the interface could not be enabled at boot", "look at `systemctl status wg-quick@INTERFACE` on the router"),
-    20: (
-        "the guard of this plan fired or was replaced, nothing was saved",
-        "the previous configuration runs: look at the difference with `fleet plan`, then sync again",
-    ),
-    21: (
-        "the guard of another run is armed, nothing was changed",
-        "it undoes that change by itself: sync again when it is gone",
-    ),
-    22: ("the change was confirmed before, nothing was undone", "look at the difference with `fleet plan`"),
-    23: ("the guard could not be armed, nothing was changed", "correct the reason given, then sync again"),
-    24: ("another sync is writing to this router, nothing was changed", "sync again when it has ended"),
 }
-
-_KEY = re.compile(r"[A-Za-z0-9+/]{30,}=*")
 
 
 def refusal(reply: Reply) -> Rejected | None:
     """The error behind a reply of one of our scripts, None for success."""
-    evidence = _evidence(reply.error)
-    said = f" ({evidence})" if evidence else ""
-    if reply.code in _SAYS:
-        summary, hint = _SAYS[reply.code]
-        return Rejected(summary + said, hint, evidence=evidence)
     if "sudo" in reply.error and reply.code in {1, 126, 127}:
+        evidence = shell.last_said(reply.error)
         if reply.code == 127:
             return Rejected("sudo is not installed", "log in as root and leave `sudo` out of `options:`", evidence=evidence)
         hint = "let the account run sh as root without a password (the README shows the sudoers line)"
-        return Rejected(f"sudo refused{said}", hint, evidence=evidence)
-    if reply.code != 0:
-        return Rejected(f"fleet's script ended with code {reply.code}{said}", "look at the reason given", evidence=evidence)
-    return None
-
-
-def _evidence(error: str) -> str:
-    """The last thing said, without our own prefix, without anything that could be a key."""
-    lines = [line for line in error.split("\n") if line.strip()]
-    ours = [line.removeprefix("fleet: ") for line in lines if line.startswith("fleet: ")]
-    text = (ours or lines or [""])[-1].strip()
-    return _KEY.sub("***", "".join(character for character in text if character.isprintable()))[:200]
+        return Rejected(f"sudo refused ({evidence})", hint, evidence=evidence)
+    return shell.refusal(reply, _SAYS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, get_args
 
 from ...changes import Change
-from ...driver import Limit, Limits, Live, Observed
+from ...driver import Limit, Limits, Observed
 from ...errors import Unparseable
 from ...model import (
     HIDDEN,
@@ -22,8 +22,9 @@ from ...model import (
     PublicKey,
     Route,
 )
+from ..shell import KernelInterface, KernelPeer, connected
 from .conf import Conf, addresses_of, number_of, read_peer
-from .frames import Frames, KernelInterface, KernelPeer, View
+from .frames import Frames, View
 from .listing import Listing, opening_named, read_listing
 
 ROUTE_PROTOCOL: Final = "87"
@@ -92,14 +93,14 @@ def observed(frames: Frames, limits: Limits, overlay: str, wanted: tuple[str, ..
     return Observed(
         stored=stored,
         running=running,
-        live={name: _live(kernel, frames.clock) for name, kernel in frames.kernel.items()},
+        live={name: kernel.live(frames.clock) for name, kernel in frames.kernel.items()},
         version=_version(frames.system),
         model=frames.system.get("model") or frames.system.get("kernel", ""),
         limits=_limits(frames, limits, native, wanted),
         guard=frames.guard,
         marker=frames.marker,
         settled=not frames.busy,
-        connected=_connected(frames),
+        connected=connected(frames.addresses, frames.kernel),
         clock=float(frames.clock),
         rights=_rights(frames),
         leftovers=_leftovers(frames),
@@ -195,7 +196,7 @@ def _running(name: str, kernel: KernelInterface, stored: Interface | None, frame
         # wg-quick derives an MTU where the file gives none: then what runs is what is stored.
         mtu=frames.mtus.get(name) if stored is None or stored.mtu is not None else None,
         addresses=frozenset(frames.addresses.get(name, ())),
-        peers={peer.public_key: _running_peer(peer, known.get(peer.public_key), armed) for peer in kernel.peers},
+        peers={key: _running_peer(peer, known.get(key), armed) for key, peer in kernel.peers.items()},
         routes=_running_routes(name, stored, frames),
         openings=_running_openings(name, stored, frames),
         reresolve=name in frames.resolving if not armed or stored is None else stored.reresolve,
@@ -247,33 +248,10 @@ def _running_openings(name: str, stored: Interface | None, frames: Frames) -> di
     return live
 
 
-def _live(kernel: KernelInterface, clock: int) -> dict[PublicKey, Live]:
-    return {
-        peer.public_key: Live(
-            handshake_age=float(max(0, clock - peer.handshake)) if peer.handshake else None,
-            received=peer.received,
-            sent=peer.sent,
-            endpoint=peer.endpoint,
-        )
-        for peer in kernel.peers
-    }
-
-
 # --------------------------------------------------------------------------------------------------- the router
 def _version(system: Mapping[str, str]) -> str:
     tools = system.get("wg", "").partition(" - ")[0]
     return ", ".join(part for part in (tools, system.get("os", ""), system.get("kernel", "")) if part)
-
-
-def _connected(frames: Frames) -> tuple[IPNetwork, ...]:
-    networks = {
-        address.network
-        for name, addresses in frames.addresses.items()
-        if name not in frames.kernel and name != "lo"
-        for address in addresses
-        if address.network.num_addresses > 1
-    }
-    return tuple(sorted(networks, key=lambda network: (network.version, network.network_address.packed, network.prefixlen)))
 
 
 def _rights(frames: Frames) -> tuple[str, ...]:

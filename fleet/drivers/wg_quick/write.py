@@ -19,6 +19,7 @@ from ...changes import (
 from ...driver import Interrupts, Observed, RouterPlan, Script, Step
 from ...link import Part, Request
 from ...model import Forward, Interface, Mark, Peer
+from .. import shell
 from . import guard, scripts
 from .conf import Line
 from .drafts import WG_DIR, Draft, new_draft, own_key, take
@@ -43,7 +44,7 @@ def render(plan: RouterPlan, observed: Observed) -> Script:
             if _relays(wanted) and name not in drafts:
                 drafts[name] = new_draft(name, native)
     request = guard.write(_all_calls(list(drafts.values()), plan, native), plan, native.sudo)
-    step = Step(_summary(plan.changes), (request,), plan.changes, _interrupts(plan.changes, observed))
+    step = Step(shell.summary(plan.changes), (request,), plan.changes, _interrupts(plan.changes, observed))
     return guard.around(((step,),), plan, observed, _cleanup(plan, native))
 
 
@@ -155,12 +156,6 @@ def _cleanup(plan: RouterPlan, native: Native) -> tuple[tuple[Step, ...], ...]:
 
 
 # ---------------------------------------------------------------------------------------------------- summaries
-def _summary(changes: tuple[Change, ...]) -> str:
-    said = [str(change) for change in changes[:3]]
-    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-    return "; ".join(said) + more
-
-
 def _interrupts(changes: tuple[Change, ...], observed: Observed) -> Interrupts:
     levels: tuple[Interrupts, ...] = ("nothing", "peer", "interface")
     return max((_interruption(change, observed) for change in changes), key=levels.index, default="nothing")
