@@ -12,6 +12,8 @@ BOOT=$ROOT/config/config.boot
 AUTH=$ROOT/config/auth
 KEPT=$ROOT/config/user-data/fleet
 STATE=$ROOT/tmp/fleet
+LOCK=$STATE/lock
+GRACE=20
 WORK=
 
 say() { printf 'fleet: %s\n' "$*" >&2; }
@@ -32,23 +34,15 @@ paths() { # OVERLAY
 }
 
 # /tmp is memory: nothing in it outlives a restart.
+state_folder() { mkdir -p "$STATE" 2>/dev/null && chmod 2770 "$STATE" 2>/dev/null; }
+
 make_work() {
-    mkdir -p "$STATE" 2>/dev/null && chmod 2770 "$STATE" 2>/dev/null
+    state_folder
     WORK=$(mktemp -d "$STATE/work.XXXXXX" 2>/dev/null) || fail 13 "$STATE cannot be written"
     trap 'rm -rf "${WORK:?}"' EXIT
     [ -n "${DETACHED:-}" ] || trap 'exit 129' HUP
     trap 'exit 130' INT
     trap 'exit 143' TERM
-}
-
-# A clock that nobody sets: the time of day jumps when NTP comes.
-seconds() { if [ -r "$ROOT/proc/uptime" ]; then cut -d . -f 1 "$ROOT/proc/uptime"; else date +%s; fi; }
-started_at() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; } # PID
-
-holder() {
-    [ -f "$STATE/lock.by" ] && read -r by_pid by_start <"$STATE/lock.by" || return 1
-    [ -n "$by_start" ] && [ "$(started_at "$by_pid")" = "$by_start" ] || return 1
-    echo "$by_pid"
 }
 
 # A configuration in braces as lines of words, separated by tabs: what `set` would take.

@@ -8,14 +8,14 @@ the way has changed nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
 from importlib.resources import files
 from typing import Final
 
 from ...link import Exec, Part
 from ...model import Secret
+from ..shell import joined
 
-_LIBRARY: Final = ("common", "write", "guard")
+_LIBRARY: Final = ("process", "common", "writer", "write", "guard")
 
 COMMAND: Final = "sg vyattacfg -c 'bash -s'"
 """As the login user, never by sudo: session files of root break later commits of others (sheet 2.4)."""
@@ -27,17 +27,8 @@ EXIT_CODES: Final = frozenset({0, 1, *range(10, 28), 126, 127})
 """Codes that `quirks.refusal` puts into words; any other is left to the transport."""
 
 
-@cache
-def _part(name: str) -> str:
-    """A shell file without its comments and indentation: what travels at every read is a third shorter."""
-    text = files(__package__).joinpath(f"{name}.sh").read_text(encoding="utf-8")
-    lines = (line.strip(" ") for line in text.splitlines())
-    return "".join(f"{line}\n" for line in lines if (line and not line.startswith("#")) or line.startswith("#!"))
-
-
-@cache
 def _joined(*names: str) -> str:
-    return "".join(_part(name) for name in names)
+    return joined(__package__, *names)
 
 
 def resolver(overlay: str) -> str:
@@ -49,7 +40,7 @@ def resolver(overlay: str) -> str:
 def observe(overlay: str) -> Exec:
     """The one read."""
     call = f"observe {overlay} </dev/null\n"
-    return _exec(_joined("common", "observe"), (call,), call, reads=True)
+    return _exec(_joined("process", "common", "observe"), (call,), call, reads=True)
 
 
 def apply(overlay: str, calls: Iterable[Part]) -> Exec:
@@ -85,7 +76,7 @@ def trip(overlay: str, plan_id: str) -> Exec:
 
 def _write(*body: Part, shown: str = "") -> Exec:
     said = shown or "".join(str(part) for part in body if not str(part).startswith("#!"))
-    text = _joined(*_LIBRARY, "run")
+    text = _joined(*_LIBRARY)
     overlay = str(body[0]).split()[1]
     return _exec(text, ("main() {\n", *body, "finish\n", "}\n", f"paths {overlay}\nrun main\n"), said, reads=False)
 

@@ -1,57 +1,13 @@
 # One write: lock, check that nothing moved, key files, one session of the configuration backend, what the kernel lacks, save.
 
 # One lock for all overlays: files of keys that no configuration speaks of yet must not be swept away.
-lock() {
-    has flock || fail 23 "flock is not there"
-    exec 9>>"$STATE/lock"
-    tries=0
-    until flock -n 9; do
-        tries=$((tries + 1))
-        if [ "$tries" -gt "${FLEET_LOCK_PATIENCE:-30}" ]; then
-            # Whoever wrote is gone and left something behind that holds the descriptor: that is no writer.
-            by=$(holder) || break
-            fail 24 "process $by"
-        fi
-        sleep 1
-    done
-    echo "$BASHPID $(started_at "$BASHPID")" >"$STATE/lock.by"
-    for folder in "$STATE"/out.*; do [ ! -d "$folder" ] || [ -d "/proc/${folder##*.}" ] || rm -rf "${folder:?}"; done
-}
-
-# The undo does not wait for a writer that hangs: it gets a grace and is then ended with everything it started.
-lock_for_undo() {
-    exec 9>>"$STATE/lock"
-    tries=0
-    until flock -n 9; do
-        tries=$((tries + 1))
-        if [ "$tries" -gt "${FLEET_GUARD_GRACE:-20}" ]; then
-            if by=$(holder); then end_tree "$by"; fi
-            [ "$tries" -le $((${FLEET_GUARD_GRACE:-20} + 3)) ] || break
-        fi
-        sleep 1
-    done
-    echo "$BASHPID $(started_at "$BASHPID")" >"$STATE/lock.by"
-}
-
-end_tree() { # PID
-    kill -STOP "$1" 2>/dev/null || return 0
-    cat /proc/[0-9]*/stat 2>/dev/null | sed 's/^\([0-9]*\) (.*) . \([0-9]*\) .*/\1 \2/' | awk -v top="$1" '
-        { parent[$1] = $2 }
-        END {
-            for (pid in parent) {
-                up = pid
-                for (n = 0; n < 64 && up != top && up > 1; n++) up = parent[up]
-                if (up == top) print pid
-            }
-        }' >"$WORK/tree"
-    while read -r pid; do kill -9 "$pid" 2>/dev/null; done <"$WORK/tree"
-}
 
 begin() { # OVERLAY
     paths "$1"
     make_work
     lock
-    [ -z "$(cat "$GUARD/plan" 2>/dev/null)" ] || fail 21 "plan $(cat "$GUARD/plan")"
+    armed=$(cat "$GUARD/plan" "$GUARD.undoing/plan" 2>/dev/null | head -n 1)
+    [ -z "$armed" ] || fail 21 "plan $armed"
     rm -rf "${GUARD:?}.new" "${GUARD:?}.confirmed"
     mkdir -p "$AUTH" "$KEPT" 2>"$WORK/error" || fail 14 "$(evidence "$WORK/error")"
 }
@@ -244,18 +200,6 @@ sweep() {
 }
 
 discard_lists() { rm -f "$KEPT"/*.list.next; }
-
-# The writer's marker: operators without a common database refuse each other by it. In memory: a restart takes it off.
-marker() { # SECONDS OWNER; an empty owner takes it off
-    place=$STATE/marker-$OVERLAY
-    if [ -n "$2" ] && [ -f "$place" ] && read -r until owner <"$place"; then
-        left=$((until - $(seconds)))
-        if [ "$owner" != "$2" ] && [ "$left" -gt 0 ]; then fail 24 "$owner, $left s left"; fi
-    fi
-    if [ -z "$2" ]; then rm -f "$place"; return 0; fi
-    echo "$(($(seconds) + $1)) $2" >"$place.new"
-    mv -f "$place.new" "$place" || fail 13 "$place could not be written"
-}
 
 tidy() { # what a dead run left
     discard_lists

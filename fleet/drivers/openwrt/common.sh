@@ -4,6 +4,9 @@ umask 077
 LC_ALL=C
 export LC_ALL
 ROOT=${FLEET_ROOT:-}
+STATE=$ROOT/tmp/fleet
+LOCK=$STATE/lock
+GRACE=10
 WORK=
 # `wg` waits up to a minute for a name that does not resolve; the router's own watchdog tries again.
 export WG_ENDPOINT_RESOLUTION_RETRIES=1
@@ -20,10 +23,8 @@ evidence() { tr -d '\r' <"$1" 2>/dev/null | grep -v '^$' | tail -n 1; }
 
 paths() { # OVERLAY
     OVERLAY=$1
-    STATE=$ROOT/tmp/fleet
     KEPT=$ROOT/etc/fleet
     GUARD=$KEPT/guard-$1
-    LOCK=$STATE/lock
     LAST=$STATE/last-$1
     DUE=$STATE/due-$1
     CONFIG=$ROOT/etc/config
@@ -31,9 +32,13 @@ paths() { # OVERLAY
 }
 
 # /tmp is memory on OpenWrt: nothing here outlives a restart, and no flash is worn.
-make_work() {
+state_folder() {
     mkdir -p "$STATE" 2>/dev/null
     chmod 700 "$STATE" 2>/dev/null
+}
+
+make_work() {
+    state_folder
     WORK=$(mktemp -d "$STATE/work.XXXXXX" 2>/dev/null) || fail 13 "$STATE cannot be written"
     trap 'rm -rf "${WORK:?}"' EXIT
     [ -n "${DETACHED:-}" ] || trap 'exit 129' HUP
@@ -46,18 +51,6 @@ make_work() {
 show() { # PACKAGE
     if [ ! -f "$STATE/staging" ]; then uci -X show "$1"; return; fi
     mkdir -p "$WORK/config" && cp "$CONFIG/$1" "$WORK/config/fleet_$1" && uci -c "$WORK/config" -X show "fleet_$1" | sed "s/^fleet_$1\\./$1./"
-}
-
-# A clock that nobody sets: the time of day jumps when NTP comes.
-seconds() { if [ -r "$ROOT/proc/uptime" ]; then cut -d . -f 1 "$ROOT/proc/uptime"; else date +%s; fi; }
-
-started_at() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; } # PID
-
-# The process that holds the lock, if it lives; a pid alone could be another's by now.
-holder() {
-    [ -f "$LOCK.by" ] && read -r by_pid by_start <"$LOCK.by" || return 1
-    [ -n "$by_start" ] && [ "$(started_at "$by_pid")" = "$by_start" ] || return 1
-    echo "$by_pid"
 }
 
 # One logical line of uci per record of awk: a value goes on over newlines while a quote is open. Inside quotes a backslash is one,

@@ -7,13 +7,12 @@ never reach a command line. Its last line alone starts it, so a connection that 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from ...link import Exec, Part
+from ..shell import joined
 
-_LIBRARY: Final = ("common", "stage", "live", "guard")
+_LIBRARY: Final = ("process", "common", "writer", "stage", "live", "guard")
 
 DELIMITER: Final = "FLEET-END"
 """Ends a here-document; lines of `uci batch` begin with its commands, our scripts do not hold it: never ambiguous."""
@@ -22,17 +21,8 @@ EXIT_CODES: Final = frozenset({0, *range(10, 27)})
 """Codes that `quirks.refusal` puts into words; any other is left to the transport."""
 
 
-@cache
-def _part(name: str) -> str:
-    """A shell file without its comments and indentation: what travels at every read is a third shorter."""
-    text = files(__package__).joinpath(f"{name}.sh").read_text(encoding="utf-8")
-    lines = (line.strip(" ") for line in text.splitlines())
-    return "".join(f"{line}\n" for line in lines if (line and not line.startswith("#")) or line.startswith("#!"))
-
-
-@cache
 def _joined(*names: str) -> str:
-    return "".join(_part(name) for name in names)
+    return joined(__package__, *names)
 
 
 def library() -> str:
@@ -43,7 +33,7 @@ def library() -> str:
 def observe(overlay: str) -> Exec:
     """The one read."""
     call = f"observe {overlay} </dev/null\n"
-    return _exec(_joined("common", "observe"), (call,), call, reads=True)
+    return _exec(_joined("process", "common", "observe"), (call,), call, reads=True)
 
 
 def apply(overlay: str, calls: Iterable[Part]) -> Exec:
@@ -58,9 +48,8 @@ def beside(overlay: str, calls: Iterable[Part]) -> Exec:
 
 def arm(overlay: str, plan_id: str, seconds: int) -> Exec:
     """Arm the undo, `seconds` from now, with its functions. Refused while another one is armed."""
-    return _write(
-        f"begin {overlay}\n", *document(f"arm {plan_id} {seconds}", _joined(*_LIBRARY)), shown=f"arm {plan_id} {seconds}\n"
-    )
+    call = f"arm {plan_id} {seconds}"
+    return _write(f"begin {overlay}\n", *document(call, library()), shown=f"{call}\n")
 
 
 def guarded(overlay: str, plan_id: str, calls: Iterable[Part]) -> Exec:
@@ -80,8 +69,7 @@ def trip(overlay: str, plan_id: str) -> Exec:
 
 def _write(*body: Part, shown: str = "") -> Exec:
     said = shown or "".join(str(part) for part in body)
-    text = _joined(*_LIBRARY, "run")
-    return _exec(text, ("main() {\n", *body, "finish\n", "}\n", "run main\n"), said, reads=False)
+    return _exec(library(), ("main() {\n", *body, "finish\n", "}\n", "run main\n"), said, reads=False)
 
 
 def _exec(text: str, body: tuple[Part, ...], shown: str, *, reads: bool) -> Exec:
