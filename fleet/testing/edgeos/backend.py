@@ -64,8 +64,8 @@ class Backend:
             tree = self.active.copy()
             for verb, path in session.ops:
                 self.editor.set(tree, path) if verb == "set" else self.editor.delete(tree, path)
-            session._working, session._seen = tree, seen  # noqa: SLF001
-        return session._working  # noqa: SLF001
+            session._working, session._seen = tree, seen  # noqa: SLF001 - a session is a part of its backend
+        return session._working  # noqa: SLF001 - a session is a part of its backend
 
     def changed(self, session: Session) -> bool:
         """True if the session holds something that is not active."""
@@ -77,7 +77,7 @@ class Backend:
         said = self.editor.set(working, path) if verb == "set" else self.editor.delete(working, path)
         if said.changed:
             session.ops.append((verb, path))
-            session._seen = (self._generation, len(session.ops))  # noqa: SLF001
+            session._seen = (self._generation, len(session.ops))  # noqa: SLF001 - a session is a part of its backend
         return said
 
     def comment(self, session: Session, path: Path, text: str) -> Said:
@@ -182,7 +182,7 @@ class Backend:
             session.ops = [("set", leaf) for leaf in wanted.leaves()]
         else:
             session.ops = differences(self.active, wanted, self.schema)
-        session._seen = (-1, -1)  # noqa: SLF001
+        session._seen = (-1, -1)  # noqa: SLF001 - a session is a part of its backend
         return Said(f"Loading configuration from '{path}'...\n\nLoad complete.  Use 'commit' to make changes active.\n")
 
     def valid(self, found: Node) -> tuple[Node, list[Path]]:

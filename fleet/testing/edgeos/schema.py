@@ -166,7 +166,7 @@ _RULE_SET: Final = {
     "enable_default_log": flag(),
     "rule": _RULE,
 }  # fmt: skip
-_SWITCHES: Final = "all-ping broadcast-ping ipv6-receive-redirects ipv6-src-route ip-src-route log-martians receive-redirects send-redirects source-validation syn-cookies"  # noqa: E501
+_SWITCHES: Final = "all-ping broadcast-ping ipv6-receive-redirects ipv6-src-route ip-src-route log-martians receive-redirects send-redirects source-validation syn-cookies"  # noqa: E501 - one word of the vendor beside the other
 _CLAMP_TYPES: Final = one_of("pppoe", "pptp", "tun", "vti", "wg", "all")
 _CLAMP: Final = node(
     interface_type=leaf("txt", _CLAMP_TYPES, multi=True),

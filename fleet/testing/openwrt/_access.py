@@ -23,7 +23,7 @@ class Passwords(dict[str, str]):
         super().__init__(given)
         self._router = router
 
-    def get(self, username: str, default: _Default = None) -> str | _Default:  # type: ignore[assignment]
+    def get(self, username: str, default: _Default = None) -> str | _Default:  # type: ignore[assignment]  # the signature of Mapping.get
         if not password_logins(self._router):
             return default
         return self._router.root_password if username == "root" else super().get(username) or default

@@ -86,7 +86,7 @@ def _network(router: OpenWrtSimulator) -> dict[str, dict[str, Method]]:
         "network.wireless": {},
     }
     for verb, act in (("up", netifd.up), ("down", netifd.down), ("renew", netifd.renew)):
-        found["network.interface"][verb] = _on_name(lambda message, act=act: act(named(message).name))  # type: ignore[misc]
+        found["network.interface"][verb] = _on_name(lambda message, act=act: act(named(message).name))  # type: ignore[misc]  # the default binds the loop variable
     for interface in netifd.interfaces.values():
         found[f"network.interface.{interface.name}"] = _of_interface(router, interface)
     return found

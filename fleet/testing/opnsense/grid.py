@@ -13,7 +13,7 @@ def page(rows: Sequence[Mapping[str, Any]], asked: Mapping[str, object], *, ever
     order = asked.get("sort")
     if isinstance(order, dict):
         for name, direction in reversed(list(order.items())):
-            found.sort(key=lambda row, name=name: str(row.get(name, "")).lower(), reverse=str(direction) == "desc")  # type: ignore[misc]
+            found.sort(key=lambda row, name=name: str(row.get(name, "")).lower(), reverse=str(direction) == "desc")  # type: ignore[misc]  # likewise
     count, current = number(asked.get("rowCount"), every), max(number(asked.get("current"), 1), 1)
     shown = found if count < 1 else found[(current - 1) * count : current * count]
     return {"rows": shown, "rowCount": len(shown), "total": len(found), "current": current}

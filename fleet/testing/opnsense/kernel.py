@@ -158,7 +158,7 @@ class Kernel:
         if instance.routes:
             own = [ip_interface(address).network for address in device.addresses]
             prefixes = (ip_network(entry, strict=False) for peer in instance.peers for entry in peer.allowed_ips)
-            outside = [one for one in prefixes if not any(one.version == net.version and one.subnet_of(net) for net in own)]  # type: ignore[arg-type]
+            outside = [one for one in prefixes if not any(one.version == net.version and one.subnet_of(net) for net in own)]  # type: ignore[arg-type]  # one family, see before
             wanted = [str(half) for one in outside for half in (one.subnets() if one.prefixlen == 0 else (one,))]
         elif instance.gateway:
             gateway = instance.gateway.split("/")[0]

@@ -26,7 +26,7 @@ class SimulatedEdgeRouter(EdgeOsDevice):
     def __init__(self, version: str = "2.0.9", **options: object) -> None:
         names = {"vpn.example.com": "198.51.100.1"}
         settings = {"lans": ("192.168.7.0/24",), "names": names, **options}
-        self.simulator = EdgeOsSimulator("subject", version=version, **settings)  # type: ignore[arg-type]
+        self.simulator = EdgeOsSimulator("subject", version=version, **settings)  # type: ignore[arg-type]  # checked by the simulator
         super().__init__(self.simulator)
         self.server = self.simulator.serve_ssh(passwords={"ubnt": PASSWORD})
         self._links: list[RouterLink] = []

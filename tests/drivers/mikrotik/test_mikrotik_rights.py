@@ -21,7 +21,7 @@ def make() -> Iterator[Make]:
     made: list[SimulatedRouter] = []
 
     def one(policies: str, **given: object) -> SimulatedRouter:
-        made.append(SimulatedRouter(policies=policies, **given))  # type: ignore[arg-type]
+        made.append(SimulatedRouter(policies=policies, **given))  # type: ignore[arg-type]  # checked by the simulator
         return made[-1]
 
     yield one

@@ -48,7 +48,7 @@ class SimulatedOpenwrt:
     """A Device of the contract suite."""
 
     def __init__(self, version: str = "23.05", **options: object) -> None:
-        self.simulator = OpenWrtSimulator("subject", version=version, hurry=0.1, **options)  # type: ignore[arg-type]
+        self.simulator = OpenWrtSimulator("subject", version=version, hurry=0.1, **options)  # type: ignore[arg-type]  # checked by the simulator
         self.server = self.simulator.serve_ssh(passwords={"root": PASSWORD})
         self._links: list[RouterLink] = []
         self._requests = 0

@@ -31,7 +31,7 @@ def router() -> Iterator[EdgeOsSimulator]:
 
 
 def made(**options: object) -> EdgeOsSimulator:
-    return EdgeOsSimulator("edge", clock=Clock(frozen=True), **options)  # type: ignore[arg-type]
+    return EdgeOsSimulator("edge", clock=Clock(frozen=True), **options)  # type: ignore[arg-type]  # checked by the simulator
 
 
 # ------------------------------------------------------------------------------------------------- versions, sheet 1.1, 1.7

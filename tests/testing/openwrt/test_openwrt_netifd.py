@@ -30,7 +30,7 @@ VERSIONS = {"H0": "21.02", "H1": "23.05", "H2": "25.12", "H3": "25.12"}
 @contextmanager
 def router_with(handler: str, *staged: str, **options: str) -> Iterator[OpenWrtSimulator]:
     """A router of that generation with the tunnel up."""
-    with OpenWrtSimulator("pune", version=VERSIONS[handler], handler=handler, hurry=0.2) as router:  # type: ignore[arg-type]
+    with OpenWrtSimulator("pune", version=VERSIONS[handler], handler=handler, hurry=0.2) as router:  # type: ignore[arg-type]  # a literal
         for name, value in options.items():
             setattr(router, name, value)
         router.stage(*TUNNEL, *staged, "commit network")

@@ -247,7 +247,7 @@ def test_a_box_managed_through_the_tunnel_is_lost_with_it(joined: Net) -> None:
         client.post(f"wireguard/client/set_client/{joined.spoke.peer}", {"client": {"keepalive": "30"}})
         with pytest.raises(OSError):  # noqa: PT011  # reset, or closed without an answer
             client.post("wireguard/service/reconfigure")
-    with pytest.raises(OSError), Client(box) as client:  # noqa: PT011
+    with pytest.raises(OSError), Client(box) as client:  # noqa: PT011 - which error depends on where the connection breaks
         client.get("wireguard/general/get")
 
 
