@@ -34,7 +34,7 @@ demo: $(STAMP)
 	@$(BIN)/python -m fleet.testing.demo
 
 test: $(STAMP) system
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(PYTEST_OPTIONS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 lab: $(STAMP) system
 	@FLEET_LAB=required $(BIN)/python -m pytest -q -m lab tests/lab

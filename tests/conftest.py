@@ -6,6 +6,7 @@ Its place puts `tests/` on the import path, for the small shared modules of the 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from lab.net import missing
@@ -33,10 +34,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"a long drill: {wanted} runs it"))
     if not DRILLS:
         items[:] = _sampled(items)
+    items[:] = _spread(items)
     labs = [item for item in items if item.get_closest_marker("lab")]
     reason = missing() if labs and not REQUIRED else None
     for item in labs if reason else ():
         item.add_marker(pytest.mark.skip(reason=reason or ""))
+
+
+def _spread(items: list[pytest.Item]) -> list[pytest.Item]:
+    """File by file, the long ones early: the lab mostly waits, so one file of it is followed by two that compute.
+
+    With `--dist loadfile --no-loadscope-reorder` the processes take the files in this order.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    waiting = [path for path in files if "lab" in path.parts]
+    computing = [path for path in files if path not in waiting]
+    rest = sorted(computing, key=lambda path: ("contract" not in path.name, -len(files[path])))
+    order = []
+    while waiting or rest:
+        order += [*waiting[:1], *rest[:2]]
+        del waiting[:1], rest[:2]
+    return [item for path in order for item in files[path]]
 
 
 def _sampled(items: list[pytest.Item]) -> list[pytest.Item]:

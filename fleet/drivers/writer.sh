@@ -81,3 +81,13 @@ run() { # FUNCTION
     rm -rf "${OUT:?}"
     exit "$code"
 }
+
+# The seconds until the undo fires; only a number that is over counts as over.
+await_due() {
+    while [ -d "$GUARD" ]; do
+        left=$(guard_left 2>/dev/null)
+        case $left in '' | *[!0-9-]*) sleep 1; continue ;; esac
+        [ "$left" -gt 0 ] || return 0
+        sleep "$left"
+    done
+}

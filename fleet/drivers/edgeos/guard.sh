@@ -101,7 +101,7 @@ timer_pid() {
 guard_fire() { # OVERLAY PLAN; what the timer runs
     trap '' HUP
     paths "$1"
-    while [ -d "$GUARD" ] && [ "$(guard_left)" -gt 0 ]; do sleep "$(guard_left)"; done
+    await_due
     [ "$(cat "$GUARD/plan" "$GUARD.undoing/plan" 2>/dev/null | head -n 1)" = "$2" ] || exit 0
     DETACHED=1
     make_work

@@ -77,7 +77,11 @@ begin_guarded() { # OVERLAY PLAN
 }
 
 touching() { # INTERFACE...
-    for each in "$@"; do grep -qxF "$each" "$GUARD/interfaces" || echo "$each" >>"$GUARD/interfaces"; done
+    for each in "$@"; do
+        grep -qxF "$each" "$GUARD/interfaces" && continue
+        echo "$each" >>"$GUARD/interfaces"
+        ! link_exists "$each" || addresses_now "$each" >"$GUARD/addresses.$each"
+    done
     [ -f "$STATE/staging" ] || return 0
     tr '.' ' ' <"$STATE/staging" | while read -r line; do grep -qxF "$line" "$GUARD/sections" || echo "$line" >>"$GUARD/sections"; done
 }
@@ -119,9 +123,7 @@ timer_pid() {
 guard_fire() { # OVERLAY PLAN [wait|boot]; what the timer and the init script run
     trap '' HUP
     paths "$1"
-    if [ "$3" = wait ]; then
-        while [ -d "$GUARD" ] && [ "$(guard_left)" -gt 0 ]; do sleep "$(guard_left)"; done
-    fi
+    [ "$3" != wait ] || await_due
     [ "$(cat "$GUARD/plan" "$GUARD.undoing/plan" 2>/dev/null | head -n 1)" = "$2" ] || exit 0
     make_work
     trap '' HUP PIPE
@@ -162,7 +164,9 @@ guard_undo() { # [boot]
 }
 
 undo_live() { # INTERFACE
-    if enabled_in "$WORK/new.network" "$1"; then live "$1" reload
+    if enabled_in "$WORK/new.network" "$1"; then
+        live "$1" reload
+        in_order "$1" "$saved/addresses.$1"
     else ubus -S call network reload >/dev/null; wait_gone "$1"; ! link_exists "$1"
     fi
 }

@@ -140,6 +140,21 @@ live_addresses() { # INTERFACE OLD NEW
     done
 }
 
+# The first address of a prefix is the one that the router speaks from: an undo that brings it back behind another one would let
+# peers refuse what comes from there. Those behind the first go and come again, in the order of before.
+in_order() { # INTERFACE ADDRESSES_BEFORE
+    [ -s "$2" ] || return 0
+    addresses_now "$1" | within "$2" >"$WORK/now.order"
+    within "$WORK/now.order" <"$2" >"$WORK/was.order"
+    ! cmp -s "$WORK/now.order" "$WORK/was.order" || return 0
+    first=$(head -n 1 "$WORK/was.order")
+    sed 1d "$WORK/was.order" | while read -r address; do
+        ip addr del "$address" dev "$1" 2>/dev/null
+        addresses_now "$1" | grep -qxF "$first" || ip addr add "$first" dev "$1" 2>/dev/null
+        ip addr add "$address" dev "$1" 2>/dev/null
+    done
+}
+
 enabled_in() { # FILE INTERFACE
     awk -v interface="$2" "$UCI_RECORDS"'
         name[2] == interface && name[3] == "" { found = 1 }

@@ -110,6 +110,23 @@ restore_addresses() { # INTERFACE OLD_CONF NEW_CONF ADDRESSES_BEFORE
             fi
         done <"${WORK:?}/moving"
     done
+    in_order "$1" "$4"
+}
+
+# The first address of a prefix is the one that the router speaks from: an undo that brings it back behind another one would let
+# peers refuse what comes from there. Those behind the first go and come again, in the order of before.
+in_order() { # INTERFACE ADDRESSES_BEFORE
+    addresses_now "$1" >"${WORK:?}/addresses"
+    grep -xF -f "$2" "${WORK:?}/addresses" >"${WORK:?}/order.now"
+    grep -xF -f "${WORK:?}/addresses" "$2" >"${WORK:?}/order.was"
+    ! cmp -s "${WORK:?}/order.now" "${WORK:?}/order.was" || return 0
+    first=$(head -n 1 "${WORK:?}/order.was")
+    sed 1d "${WORK:?}/order.was" >"${WORK:?}/moving"
+    while read -r address; do
+        del_address "$1" "$address"
+        addresses_now "$1" | grep -qxF "$first" || ip addr add "$first" dev "$1" 2>/dev/null
+        ip addr add "$address" dev "$1" 2>/dev/null
+    done <"${WORK:?}/moving"
 }
 
 restore_link() { # INTERFACE NEW_CONF LINK_BEFORE

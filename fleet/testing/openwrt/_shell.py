@@ -95,7 +95,10 @@ class Shell(LinuxSimulator):
     def _show_uptime(self) -> None:
         """Scripts read /proc/uptime themselves: it is right whenever a stand-in has run or time was moved."""
         with contextlib.suppress(OSError):
-            (self.root_path / "proc/uptime").write_text(f"{self.uptime:.2f} {self.uptime:.2f}\n")
+            # At once, as a kernel answers: whoever reads meanwhile sees the old one or the new one.
+            new = self.root_path / "proc" / f".uptime-{threading.get_ident()}"
+            new.write_text(f"{self.uptime:.2f} {self.uptime:.2f}\n")
+            new.replace(self.root_path / "proc/uptime")
 
     def spawn_detached(self, argv: Sequence[str], cwd: Path, *, background: bool) -> subprocess.Popen[bytes] | None:
         """A process of its own session, as start-stop-daemon makes it; None when there is no such program."""

@@ -319,3 +319,13 @@ def test_a_line_of_the_crontab_goes_back_even_if_the_run_died_before_it_noted_th
 def _forget_sums(host: Any) -> str:
     host.ok(": >$FLEET_ROOT/etc/fleet/guard-contract/sums")
     return "the drill says so"
+
+
+def test_an_undo_brings_back_which_address_the_router_speaks_from(subject: Subject) -> None:
+    """The first address of a prefix is the source of its packets; peers let in nobody else's."""
+    for addresses in (("10.99.0.7/24",), ("10.99.0.7/24", "10.99.0.77/24")):
+        subject.converge(State((A,), addresses))
+    with pytest.raises(RouterError):
+        subject.guarded(State((A,), ("10.99.0.77/24",)), lambda: "the drill says so")
+    shown = simulator(subject).ok("ip -o addr show dev wg7")
+    assert [line.split()[3] for line in shown.splitlines() if "10.99" in line] == ["10.99.0.7/24", "10.99.0.77/24"]

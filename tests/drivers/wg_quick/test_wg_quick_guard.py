@@ -722,3 +722,17 @@ def test_a_released_marker_is_gone_and_changes_no_configuration(hq: Host) -> Non
     mark_as(hq, "raj@noc; reboot $(id)")
     mark_as(hq, "")
     assert (hq.observe().marker, files(hq)) == (None, before)
+
+
+def test_an_undo_brings_back_which_address_the_router_speaks_from(hq: Host) -> None:
+    """The first address of a prefix is the source of what the hub sends; a branch may let in nobody else's."""
+    old = built(hq)
+    hq.run(f"ip addr add {TWO} dev wg0")
+    three = ipaddress.ip_interface("10.100.0.3/20")
+    changes = (AddAddress(interface="wg0", address=three), RemoveAddress(interface="wg0", address=ONE))
+    before = hq.run("ip -o -4 addr show dev wg0")
+    write(hq, guarded(hq, *changes, desired=replace(old, addresses=frozenset({three}))))
+    assert hq.run("ip -4 route get 10.100.0.9").split("src ")[1].split()[0] == str(TWO.ip)
+    trip(hq)
+    assert hq.run("ip -o -4 addr show dev wg0") == before
+    assert hq.run("ip -4 route get 10.100.0.9").split("src ")[1].split()[0] == str(ONE.ip)
