@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -51,10 +51,6 @@ class Budget:
         """`3`, or `5%` of the routers of this run. Raises UsageError."""
         return cls(_share(text, routers, "--max-failures", least=0))
 
-    def spent(self, outcomes: Iterable[str]) -> bool:
-        """True if more routers failed, were rolled back or refused in the middle than the budget allows."""
-        return sum(outcome in ("failed", "rolled back") for outcome in outcomes) > self.failures
-
 
 def _share(text: str, whole: int, option: str, *, least: int = 1) -> int:
     found = re.fullmatch(r"(\d{1,6})(%?)", text.strip())
@@ -62,8 +58,3 @@ def _share(text: str, whole: int, option: str, *, least: int = 1) -> int:
         raise UsageError(f"{option} is a number or a percentage, not {text!r}", f"for example {option} 3 or {option} 5%")
     number = int(found[1])
     return max(least, math.ceil(whole * number / 100) if found[2] else number)
-
-
-def healthy(wave: Sequence[str], outcomes: Mapping[str, str]) -> bool:
-    """True if every router of a wave ended well enough to go on: written, in sync, or not there at all."""
-    return all(outcomes.get(name) not in ("failed", "rolled back", "refused") for name in wave)
